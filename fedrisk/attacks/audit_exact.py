@@ -24,7 +24,7 @@ from scipy.stats import chi2
 from fedrisk.attacks.audit_rows import Row
 from fedrisk.attacks.audit_trial import Trial, Tried
 from fedrisk.attacks.exact_parts import Heard, Place
-from fedrisk.privacy.accounting import compose
+from fedrisk.privacy.accounting import flipped_mu
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.ring import to_signed
@@ -34,9 +34,6 @@ Floats = NDArray[np.float64]
 
 FALSE_ALARM = 1e-9
 """Chance that noise as it should be counts as too little, for one release."""
-
-FACTOR = {"zeroed": 1.0, "flipped": math.sqrt(2), "replaced": 2.0}
-"""What is promised, in mu, for a record that is made zero, whose label is another, or that is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +54,15 @@ class Spent:
 def audited(trial: Trial, variants: int) -> Iterator[Spent]:
     """Run a setting again and again, and say what each change between two of its runs spends."""
     _run_all(trial, variants)
-    noise = NoiseLeft(trial)
+    yield from (spent for _, _, spent in every_change(trial, NoiseLeft(trial)))
+
+
+def every_change(trial: Trial, noise: "NoiseLeft") -> Iterator[tuple[Tried, Tried, Spent]]:
+    """Each change between two runs of a setting, and what it spends."""
     for one in trial.runs:
         for other in trial.runs:
             for party, relation in changes(trial, one, other):
-                yield spent_between(trial, noise, one.heard, other.heard, party, relation)
+                yield one, other, spent_between(trial, noise, one.heard, other.heard, party, relation)
 
 
 def _run_all(trial: Trial, variants: int) -> None:
@@ -120,7 +121,8 @@ def spent_between(
         if relation == "zeroed" and party and not takes_part(study, party, release.block(block)):
             continue
         if moved.any():
-            square[kind_of(name)] += float(moved @ moved) / noise.variance(party or trial.host, name, block)
+            variance = noise.variance(party or trial.host, name, block)
+            square[kind_of(name)] += float(moved @ moved) / variance if variance else math.inf
     charged = charges(trial, party or trial.host)
     factor = {k: _factor(trial, party or trial.host, relation, k) for k in {*population, *charged}}
     claimed = {k: factor[k] * mu for k, (_, mu) in charged.items()}
@@ -128,8 +130,8 @@ def spent_between(
     composed = tuple(
         (
             p,
-            compose(mu[k] for k in mu if population[k] == p),
-            compose(claimed[k] for k, (of, _) in charged.items() if of == p),
+            math.hypot(*(mu[k] for k in mu if population[k] == p)),
+            math.hypot(*(claimed[k] for k, (of, _) in charged.items() if of == p)),
         )
         for p in sorted(set(population.values()))
     )
@@ -182,7 +184,11 @@ def _factor(trial: Trial, party: str, relation: str, kind: str) -> float:
     """What is promised of a release's price; one that the institution adds nothing to is priced for any move."""
     blocks = [b for name, r in trial.base.releases.items() if kind_of(name) == kind for b in r.blocks]
     contributes = any(party in b.contributors for b in blocks)
-    return FACTOR[relation] if contributes and not trial.setting.moves else 1.0
+    if not contributes or trial.setting.moves:
+        return 1.0
+    if relation == "flipped":
+        return flipped_mu(1.0, clipped=kind == "training")
+    return 2.0 if relation == "replaced" else 1.0
 
 
 class NoiseLeft:
@@ -194,10 +200,14 @@ class NoiseLeft:
         self._ratio = {name: drawn_ratio(heard, name) for name in trial.base.releases}
 
     def variance(self, party: str, release: str, block: str) -> float:
-        """Of each number of a block, in ring units; 0 where there is no noise."""
+        """Of each number of a block, in ring units, as it really is; 0 where there is none."""
+        return self._ratio[release] * self.planned(party, release, block)
+
+    def planned(self, party: str, release: str, block: str) -> float:
+        """The same, as the plan says."""
         found = self._trial.base.releases[release]
         honest = self.honest(party, found, found.block(block))
-        return self._ratio[release] * sum(found.block(block).sigma[name] ** 2 for name in honest)
+        return sum(found.block(block).sigma[name] ** 2 for name in honest)
 
     def honest(self, party: str, release: Release, block: Block) -> tuple[str, ...]:
         """Whose noise hides a record of the party in a block, at the least."""

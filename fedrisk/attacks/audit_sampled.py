@@ -6,23 +6,23 @@ by the outlet's own sampler for the very blocks of the release, from those insti
 all others. A fixed test then says "there" or "not there", and its rates of error bound mu from below (tradeoff.py).
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.attacks.audit_exact import EVERYWHERE, NoiseLeft, Spent, changes, kind_of, moves, spent_between, takes_part
+from fedrisk.attacks.audit_exact import EVERYWHERE, NoiseLeft, Spent, every_change, kind_of, moves, takes_part
 from fedrisk.attacks.audit_trial import Trial, Tried
 from fedrisk.attacks.exact_parts import Draw, Place
 from fedrisk.attacks.tradeoff import Bounds, mu_of_rates
 from fedrisk.releases.release import Block
 
-MOST_NUMBERS = 1 << 21
+AT_ONCE = 1 << 21
 """Numbers that are drawn at once."""
+
+MOST_NUMBERS = 15_000_000
+"""Numbers that are drawn for one release at most, by each institution: there are fewer runs of one that is large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,20 @@ class Sampled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Worst:
-    """A change between two runs, with what it spends."""
+class _Test:
+    """A fixed test for one change. weights: of the released numbers, by release, block and draw. square: of mu.
+
+    It is the best one for the noise that the plan says; how much noise there is, its rates of error show.
+    """
 
     spent: Spent
-    one: Tried
-    other: Tried
+    weights: Mapping[tuple[str, str, int], NDArray[np.float64]]
+    square: float
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers have a weight."""
+        return sum(int(np.count_nonzero(weight)) for weight in self.weights.values())
 
 
 def sampled(trial: Trial, runs: int, alpha: float) -> list[Sampled]:
@@ -51,41 +59,40 @@ def sampled(trial: Trial, runs: int, alpha: float) -> list[Sampled]:
 
     runs: with the record, and as many without. alpha: chance that a bound is wrong, of each.
     """
-    worst = _worst_changes(trial)
     noise = NoiseLeft(trial)
-    weights = {kind: _weights(trial, noise, found, kind) for kind, found in worst.items()}
-    sums: dict[str, NDArray[np.float64]] = {kind: np.zeros(2 * runs) for kind in worst}
+    tests = _tests(trial, noise)
+    each = {kind: min(runs, MOST_NUMBERS // (2 * test.numbers)) for kind, test in tests.items()}
+    sums = {kind: np.zeros(2 * each[kind]) for kind in tests}
 
     def draw(place: Place, block: Block, sampler: Draw) -> None:
         name, release, _, k = place
-        for kind, by_place in weights.items():
-            weight = by_place.get((release, block.name, k))
-            honest = noise.honest(worst[kind].spent.party or trial.host, trial.base.releases[release], block)
-            if weight is not None and name in honest:
-                sums[kind] += _drawn(block, sampler, weight, 2 * runs)
+        for kind, test in tests.items():
+            weight = test.weights.get((release, block.name, k))
+            party = test.spent.party or trial.host
+            if weight is not None and name in noise.honest(party, trial.base.releases[release], block):
+                sums[kind] += _drawn(sampler, weight, 2 * each[kind])
 
-    if worst:
-        trial.again(next(iter(worst.values())).other.rows, draw)
-    return [_guessed(kind, worst[kind].spent, sums[kind], runs, alpha) for kind in worst]
+    trial.again(trial.runs[-1].rows, draw)
+    return [_guessed(kind, test, sums[kind], each[kind], alpha) for kind, test in tests.items()]
 
 
-def _drawn(block: Block, sampler: Draw, weight: NDArray[np.float64], runs: int) -> NDArray[np.float64]:
-    """(runs,) weighted noise of one institution for one block."""
-    step = max(1, MOST_NUMBERS // weight.size)
+def _drawn(sampler: Draw, weight: NDArray[np.float64], runs: int) -> NDArray[np.float64]:
+    """(runs,) weighted noise of one institution for one block; numbers without a weight need none."""
+    weight = weight[weight != 0]
+    step = max(1, AT_ONCE // weight.size)
     parts = [
-        np.asarray(sampler(block, min(step, runs - start)), np.float64).reshape(-1, weight.size) @ weight
+        np.asarray(sampler(min(step, runs - start), weight.size), np.float64) @ weight
         for start in range(0, runs, step)
     ]
     return np.concatenate(parts)
 
 
-def _guessed(kind: str, spent: Spent, noise: NDArray[np.float64], runs: int, alpha: float) -> Sampled:
+def _guessed(kind: str, test: _Test, noise: NDArray[np.float64], runs: int, alpha: float) -> Sampled:
     """Rates of the test in the middle between "there" and "not there"."""
-    square = spent.mu[kind] ** 2
-    without, within = noise[:runs], noise[runs:] + square
-    bounds = mu_of_rates(
-        int((without > square / 2).sum()), int((within <= square / 2).sum()), runs, alpha
-    )
+    without, within = noise[:runs], noise[runs:] + test.square
+    middle = test.square / 2
+    bounds = mu_of_rates(int((without > middle).sum()), int((within <= middle).sum()), runs, alpha)
+    spent = test.spent
     return Sampled(
         kind=kind,
         party=spent.party,
@@ -96,35 +103,25 @@ def _guessed(kind: str, spent: Spent, noise: NDArray[np.float64], runs: int, alp
     )
 
 
-def _worst_changes(trial: Trial) -> dict[str, _Worst]:
-    """By release, the change that spends the largest part of what is claimed for it."""
-    best: dict[str, _Worst] = {}
-    noise = NoiseLeft(trial)
-    for one in trial.runs:
-        for other in trial.runs:
-            for party, relation in changes(trial, one, other):
-                spent = spent_between(trial, noise, one.heard, other.heard, party, relation)
-                for kind, mu in spent.mu.items():
-                    there = best.get(kind)
-                    claimed = spent.claimed.get(kind, 0.0)
-                    if claimed and (there is None or mu / claimed > _share(there.spent, kind)):
-                        best[kind] = _Worst(spent=spent, one=one, other=other)
-    return best
+def _tests(trial: Trial, noise: NoiseLeft) -> dict[str, _Test]:
+    """By release, a test for the change that spends the largest part of what is claimed for it."""
+    best: dict[str, tuple[float, Spent, Tried, Tried]] = {}
+    for one, other, spent in every_change(trial, noise):
+        for kind, mu in spent.mu.items():
+            claimed = spent.claimed.get(kind, 0.0)
+            share = mu / claimed if claimed else 0.0
+            if share > best.get(kind, (0.0,))[0]:
+                best[kind] = share, spent, one, other
+    return {kind: _test(trial, noise, kind, *found[1:]) for kind, found in best.items()}
 
 
-def _share(spent: Spent, kind: str) -> float:
-    return spent.mu[kind] / spent.claimed[kind]
-
-
-def _weights(
-    trial: Trial, noise: NoiseLeft, worst: _Worst, kind: str
-) -> Mapping[tuple[str, str, int], NDArray[np.float64]]:
-    """By release, block and draw, the change over the variance of its noise."""
-    out, spent, study = {}, worst.spent, trial.run.study
-    for (name, block, k), moved in moves(worst.one.heard, worst.other.heard).items():
+def _test(trial: Trial, noise: NoiseLeft, kind: str, spent: Spent, one: Tried, other: Tried) -> _Test:
+    weights, square, study = {}, 0.0, trial.run.study
+    for (name, block, k), moved in moves(one.heard, other.heard).items():
         found = trial.base.releases[name].block(block)
         part = spent.relation != "zeroed" or spent.party == EVERYWHERE or takes_part(study, spent.party, found)
         if kind_of(name) == kind and part and moved.any():
-            variance = noise.variance(spent.party or trial.host, name, block)
-            out[name, block, k] = moved / max(variance, np.finfo(float).tiny)
-    return out
+            variance = noise.planned(spent.party or trial.host, name, block)
+            weights[name, block, k] = moved / variance
+            square += float(moved @ moved) / variance
+    return _Test(spent=spent, weights=weights, square=square)

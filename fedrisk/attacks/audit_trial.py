@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.attacks.audit_rows import Row, crafted, values_of, with_record, worst_rows
 from fedrisk.attacks.audit_settings import Setting
 from fedrisk.attacks.consortium import Run
-from fedrisk.attacks.controls import replaced
 from fedrisk.attacks.exact_parts import Heard, Listener, hearing
 from fedrisk.errors import DataError, ProtocolError
 from fedrisk.recipes.scorecard import delivery
@@ -174,7 +174,7 @@ def has_label(row: Row | None) -> bool:
 @contextmanager
 def without_own_models() -> Iterator[None]:
     """Banks fit no models for themselves: these stay at home, and take most of a small study's time."""
-    with replaced(delivery, "LEAST_CLASS", NEVER):
+    with patch.object(delivery, "LEAST_CLASS", NEVER):
         yield
 
 
@@ -186,7 +186,7 @@ def same_facts(facts: tuple[int, int, int]) -> Iterator[None]:
         return before(study, plan, statements, *facts, *rest)
 
     before = Facts.of
-    with replaced(Facts, "of", classmethod(of)):
+    with patch.object(Facts, "of", classmethod(of)):
         yield
 
 

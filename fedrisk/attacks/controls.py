@@ -33,17 +33,6 @@ from fedrisk.secure.masked_sum import pair_mask
 
 
 @contextmanager
-def replaced(owner: Any, name: str, new: Any) -> Iterator[Any]:
-    """``owner.name`` is ``new`` while the block lasts; what it was before."""
-    before = getattr(owner, name)
-    setattr(owner, name, new)
-    try:
-        yield before
-    finally:
-        setattr(owner, name, before)
-
-
-@contextmanager
 def without_noise() -> Iterator[None]:
     """Institutions add no noise to what they release, and charge for it as if they did."""
 

@@ -8,13 +8,13 @@ that is what a price is for: it has to hold whatever was released before.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.attacks.controls import replaced
 from fedrisk.clients.outlet import Noise
 from fedrisk.errors import ProtocolError
 from fedrisk.releases.release import Block, Release
@@ -24,8 +24,8 @@ Ring = NDArray[Any]
 Place = tuple[str, str, str, int]
 """Institution, release, block, and which of the institution's draws for the block it is."""
 
-Draw = Callable[[Block, int], NDArray[Any]]
-"""A block and a number n -> n further draws of an institution's noise for it, (n, *shape), in ring units."""
+Draw = Callable[[int, int], NDArray[Any]]
+"""Numbers n and m -> n further draws of an institution's noise for m numbers of a block, (n, m), in ring units."""
 
 Listener = Callable[[Place, Block, Draw], None]
 
@@ -60,7 +60,7 @@ def hearing(again: Heard | None = None, listener: Listener | None = None) -> Ite
         name, release = noise._attempt.name, noise._release
         place = (name, release.name, block.name, len(noise._drawn.get(block.name, ())))
         if listener is not None:
-            listener(place, block, lambda b, n: _draws(noise, b, n, what))
+            listener(place, block, lambda n, m: _draws(noise, block, n, m))
         out = before(noise, block, exact, what)
         ring = release.ring_of(block)
         plain = np.asarray(exact).reshape(block.shape)
@@ -73,17 +73,15 @@ def hearing(again: Heard | None = None, listener: Listener | None = None) -> Ite
         heard.parts[place] = Part(exact=inside, out=out, noise=drawn)
         return out
 
-    with replaced(Noise, "add", add) as before:
+    before = Noise.add
+    with patch.object(Noise, "add", add):
         yield heard
 
 
-def _draws(noise: Any, block: Block, count: int, what: str | None) -> NDArray[Any]:
-    """Further draws, by the outlet's own sampler."""
-    from dataclasses import replace
-
-    many = replace(block, shape=(count, *block.shape))
-    drawn = noise._draw(many, what or "")
-    return np.zeros(many.shape) if drawn is None else drawn
+def _draws(noise: Any, block: Block, count: int, numbers: int) -> NDArray[Any]:
+    """Further draws, by the outlet's own sampler; all numbers of a block have independent noise of one sigma."""
+    drawn = noise._draw(replace(block, shape=(count, numbers)), block.name)
+    return np.zeros((count, numbers)) if drawn is None else drawn
 
 
 def _same_form(again: Heard, release: Release) -> None:

@@ -15,7 +15,8 @@ import math
 from dataclasses import dataclass
 
 from scipy.special import ndtr, ndtri
-from scipy.stats import beta
+
+from fedrisk.attacks.intervals import share
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,6 @@ class Bounds:
     value: float
     low: float
     high: float
-
-
-def share_below(count: int, of: int, alpha: float) -> float:
-    """Upper bound of a share at confidence 1 - alpha (Clopper & Pearson 1934).
-
-    >>> round(share_below(0, 100, 0.05), 4)
-    0.0295
-    """
-    return 1.0 if count >= of else float(beta.ppf(1 - alpha, count + 1, of - count))
-
-
-def share_above(count: int, of: int, alpha: float) -> float:
-    """Lower bound of a share at confidence 1 - alpha."""
-    return 0.0 if count <= 0 else float(beta.ppf(alpha, count, of - count + 1))
 
 
 def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: float) -> Bounds:
@@ -51,8 +38,7 @@ def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: fl
     (1.0, True)
     """
     wrong = (false_positives, false_negatives)
-    most = [share_below(k, runs, alpha / 2) for k in wrong]
-    least = [share_above(k, runs, alpha / 2) for k in wrong]
+    least, most = zip(*(share(k, runs, 1 - alpha) for k in wrong), strict=True)
     seen = [(k + 0.5) / (runs + 1) for k in wrong]
     return Bounds(value=_apart(*seen), low=max(_apart(*most), 0.0), high=_apart(*least))
 
