@@ -35,7 +35,6 @@ from fedrisk.attacks.membership import few, stated_at
 from fedrisk.attacks.membership_game import layers_of, noise_of
 from fedrisk.attacks.stated_columns import HOLDER, consortium
 from fedrisk.attacks.study_in_sums import Rows, Simulator, Study
-from fedrisk.metrics import auc
 from fedrisk.releases.budget import total_mu
 
 Floats = NDArray[np.float64]
@@ -126,7 +125,7 @@ def _by_split(rows: Rows, studies: int, rng: np.random.Generator) -> Iterator[Me
     for _ in range(studies):
         part = rng.random(len(rows)) < 0.7
         guess = _guess(simulator, simulator.study(part, rng), part)
-        ranked = [auc(rows.label[side], guess[side]) for side in (part, ~part)]
+        ranked = [area(guess[side], rows.label[side] == 1).value for side in (part, ~part)]
         gains.append(ranked[0] - ranked[1])
         inside.append(ranked[1])
     target = f"scorecard/own_view/random/{kind}"

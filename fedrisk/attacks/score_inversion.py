@@ -42,24 +42,29 @@ FEW_VALUES = 16
 
 @dataclass(frozen=True)
 class Size:
-    """population: enterprises over whom bits are meant. versions: of honest studies; crafted: of made-up ones."""
+    """population: enterprises over whom bits are meant.
+
+    versions: of honest studies; large: of those of many enterprises; crafted: of made-up ones.
+    """
 
     population: int
     versions: int
+    large: int
     crafted: int
 
 
-QUICK, FULL = Size(20_000, 2, 2), Size(20_000, YEAR, 4)
+QUICK, FULL = Size(20_000, 2, 0, 2), Size(20_000, YEAR, 4, 4)
 
 
 @dataclass(frozen=True)
 class Access:
-    """How scores are given: name, holders behind them, and what policies and study say of it."""
+    """How scores are given: holders behind them, what policies and study say of it, and enterprises of the study."""
 
     name: str
     holders: Sequence[str]
     policy: Mapping[str, Any]
     study: Mapping[str, Any]
+    enterprises: int = 1500
 
 
 POINTS = Access("points", HOLDERS, {"band_columns": 2}, {})
@@ -67,6 +72,7 @@ BANDED = Access("bands", HOLDERS[:1], {}, {})
 THEMES = Access(
     "themes", HOLDERS, {"band_columns": 2, "score_themes": True}, {"scorecard": {"themes": "holders"}}
 )
+LARGE = Access("points_large", HOLDERS, {"band_columns": 2}, {}, enterprises=12_000)
 FEW = Access("few_values", HOLDERS, {"band_columns": 2, "score_values": FEW_VALUES}, {})
 
 
@@ -75,7 +81,8 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     size = QUICK if effort.quick else FULL
     tables = province(size.population, effort.seed + 1)
     population = Population(tables["alfa"]["id"].to_numpy(object), tables)
-    for access, versions in ((POINTS, size.versions), (BANDED, size.versions), (THEMES, 1)):
+    each = ((POINTS, size.versions), (BANDED, size.versions), (THEMES, 1), (LARGE, size.large))
+    for access, versions in (e for e in each if e[1]):
         made = _consortium(folder, access, effort)
         yield from _told(access, made, [None] * versions, population)
     targets = [digits, *(one_column(c) for c in ("sales", "growth", "usage"))]
@@ -96,7 +103,7 @@ def _consortium(folder: Path, access: Access, effort: Effort, name: str = "") ->
         folder / NAME / (name or access.name),
         ("alfa",),
         access.holders,
-        tables=province(1500, effort.seed),
+        tables=province(access.enterprises, effort.seed),
         policy=rules,
         study=study,
     )
