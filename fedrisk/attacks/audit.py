@@ -7,7 +7,7 @@ from fedrisk.attacks.attack import Attack, Effort, Measured
 from fedrisk.attacks.audit_exact import EVERYWHERE, Spent, audited
 from fedrisk.attacks.audit_one_run import guessed
 from fedrisk.attacks.audit_sampled import Sampled, sampled
-from fedrisk.attacks.audit_settings import EPSILON, Setting, settings
+from fedrisk.attacks.audit_settings import EPSILON, settings
 from fedrisk.attacks.audit_trial import Trial
 from fedrisk.attacks.controls import without_noise
 
@@ -17,7 +17,7 @@ MANY = "Nasr et al. (2023)"
 ONE = "Steinke, Nasr & Jagielski (2023); Mahloujifar et al. (2024)"
 
 ALPHA = 1e-5
-"""Chance that one bound by samples lies above the truth. A full audit has fewer than 60: together below one in a thousand."""
+"""Chance that a bound by samples lies above the truth; a full audit has fewer than 60: together below .001."""
 
 VARIANTS, QUICK_VARIANTS = 10, 4
 """Records that are tried at each institution."""
@@ -53,7 +53,7 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
 
 
 def exact_figures(trial: Trial, spent: list[Spent], control: str = "") -> Iterator[Measured]:
-    """The most that any change spends, by release and whose record it is, and of all releases of a population together."""
+    """The most that a change spends, by release and whose record, and by all releases of a population together."""
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for found in spent:
         party = party_of(trial, found)

@@ -23,8 +23,8 @@ from scipy.stats import chi2
 
 from fedrisk.attacks.audit_rows import Row
 from fedrisk.attacks.audit_trial import Trial, Tried
-from fedrisk.attacks.exact_parts import Heard, Place
-from fedrisk.privacy.accounting import flipped_mu
+from fedrisk.attacks.exact_parts import Heard
+from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.ring import to_signed
@@ -113,9 +113,10 @@ def _same(one: Any, other: Any) -> bool:
 def spent_between(
     trial: Trial, noise: "NoiseLeft", one: Heard, other: Heard, party: str, relation: str
 ) -> Spent:
+    """What the change from one run to another spends, where it is of one institution's record."""
     square, study = defaultdict[str, float](float), trial.run.study
     population: dict[str, str] = {}
-    for (name, block, draw), moved in moves(one, other).items():
+    for (name, block, _), moved in moves(one, other).items():
         release = trial.base.releases[name]
         population[kind_of(name)] = release.population
         if relation == "zeroed" and party and not takes_part(study, party, release.block(block)):
@@ -187,7 +188,7 @@ def _factor(trial: Trial, party: str, relation: str, kind: str) -> float:
     if not contributes or trial.setting.moves:
         return 1.0
     if relation == "flipped":
-        return flipped_mu(1.0, clipped=kind == "training")
+        return LABEL_IN_VECTORS if kind == "training" else LABEL_IN_COUNTS
     return 2.0 if relation == "replaced" else 1.0
 
 

@@ -1,12 +1,10 @@
-"""Many records at once in one study: each is there or not by a fair coin, and every coin is guessed from what is released.
+"""Many records at once in one study: each is there or not by a fair coin, and the coins are guessed afterwards.
 
 One real study, by its handlers and messages, counts enterprises in cells; each record of the audit is alone in a cell
 of its own (Steinke, Nasr & Jagielski 2023). Nothing is repeated and no sampler is called beside the study's.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +41,12 @@ def guessed(folder: Path, seed: int, epsilon: float, alpha: float) -> tuple[Boun
         (OWNER,),
         tables={OWNER: table},
         columns={OWNER: columns},
-        policy={"recipes": ["statistics"], "statistics": ["left", "right"], "research": False, "cap_epsilon": 60.0},
+        policy={
+            "recipes": ["statistics"],
+            "statistics": ["left", "right"],
+            "research": False,
+            "cap_epsilon": 60.0,
+        },
         study={
             "name": "coins",
             "recipe": "statistics",
@@ -52,7 +55,9 @@ def guessed(folder: Path, seed: int, epsilon: float, alpha: float) -> tuple[Boun
         },
     )
     run = made.run(wire=False)
-    released = run.results.record.release("statistics")
+    record = run.results.record
+    assert record is not None
+    released = record.release("statistics")
     total = np.asarray(released.blocks[0].total, float).reshape(SIDE + 1, SIDE + 1)[:SIDE, :SIDE].ravel()
     guesses = round(GUESSED * len(cells))
     surest = np.argsort(-np.abs(total - 0.5))[:guesses]

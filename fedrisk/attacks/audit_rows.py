@@ -1,4 +1,4 @@
-"""Records that are tried at an institution: crafted rows at bounds, in rare cells and without values, and worst ones."""
+"""Records that are tried at an institution: crafted rows at bounds and without values, and the worst ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -81,7 +81,7 @@ def _code(bins: Bins, value: Any) -> int:
 
 def _lengths(run: Run) -> dict[str, Any]:
     """By feature, the length of each bin's part of a shape row; empty where no Gram matrix was released."""
-    found = run.results.record.find("gram")
+    found = None if run.results.record is None else run.results.record.find("gram")
     if found is None or run.results.card is None:
         return {}
     bases = found.about["bases"]
@@ -110,5 +110,7 @@ def with_record(made: Consortium, name: str, id: str, row: Row | None) -> None:
 
 def tables_of(made: Consortium, name: str) -> dict[str, pd.DataFrame]:
     """An institution's tables as they are on the disk, by file."""
-    files = [f"{name}.parquet"] + [f"{name}_{e['name']}.parquet" for e in made.content[name].get("encoders", ())]
+    files = [f"{name}.parquet"] + [
+        f"{name}_{e['name']}.parquet" for e in made.content[name].get("encoders", ())
+    ]
     return {file: pd.read_parquet(made.folder / file) for file in files}

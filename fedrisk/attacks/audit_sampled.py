@@ -1,9 +1,10 @@
 """The noise of the real outlet, drawn thousands of times: whether a record is there, guessed by the best statistic.
 
 For the change of a record that moves a release most (audit_exact), the best statistic is linear: the released numbers
-weighted by the change over the variance of their noise (Neyman & Pearson 1933). Its noise is drawn while the handlers run,
-by the outlet's own sampler for the very blocks of the release, from those institutions alone whose noise is left against
-all others. A fixed test then says "there" or "not there", and its rates of error bound mu from below (tradeoff.py).
+weighted by the change over the variance of their noise (Neyman & Pearson 1933). Its noise is drawn while the handlers
+run, by the outlet's own sampler for the very blocks of the release, from those institutions alone whose noise is left
+against all others. A fixed test then says "there" or "not there", and its rates of error bound mu from below
+(tradeoff.py).
 """
 
 from collections.abc import Mapping
@@ -119,7 +120,9 @@ def _test(trial: Trial, noise: NoiseLeft, kind: str, spent: Spent, one: Tried, o
     weights, square, study = {}, 0.0, trial.run.study
     for (name, block, k), moved in moves(one.heard, other.heard).items():
         found = trial.base.releases[name].block(block)
-        part = spent.relation != "zeroed" or spent.party == EVERYWHERE or takes_part(study, spent.party, found)
+        part = (
+            spent.relation != "zeroed" or spent.party == EVERYWHERE or takes_part(study, spent.party, found)
+        )
         if kind_of(name) == kind and part and moved.any():
             variance = noise.planned(spent.party or trial.host, name, block)
             weights[name, block, k] = moved / variance

@@ -24,7 +24,7 @@ CLIP = 0.05
 """Bound of a gradient: so small that any record reaches it, as in the worst case that the price is for."""
 
 MONTHS = 18
-SERIES = [
+SERIES: list[dict[str, Any]] = [
     {"name": "invoices", "unit": "invoices", "low": 0, "high": 5000},
     {"name": "amount", "unit": "yuan", "low": 0, "high": 10_000_000},
 ]
@@ -34,11 +34,12 @@ SERIES = [
 class Setting:
     """One small study.
 
-    name: of the setting, a code. study: its tables. before: tables of a study that is run first, whose results it uses.
-    label: keys of the banks' outcome beside the usual ones; missing: whether some rows have no label. histories: holders
-    have monthly histories in place of columns. moves: whether prices hold for a record that becomes another, as well as
-    for one that is made zero, wherever it contributes. null: how a record contributes nothing: its enterprise is on no
-    list, or has no label, or no months; the numbers that all are told beforehand stay as they are. quick: whether it is among those of a quick audit.
+    name: of the setting, a code. study: its tables. before: tables of a study that is run first, whose results it
+    uses. label: keys of the banks' outcome beside the usual ones; missing: whether some rows have no label. histories:
+    holders have monthly histories in place of columns. moves: whether prices hold for a record that becomes another, as
+    well as for one that is made zero, wherever it contributes. null: how a record contributes nothing: its enterprise
+    is on no list, or has no label, or no months; the numbers that all are told beforehand stay as they are. quick:
+    whether it is among those of a quick audit.
     """
 
     recipe: str
@@ -115,7 +116,13 @@ class Setting:
 
 
 _OUTCOME = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year"}
-_POLICY = {"research": False, "scores": "points", "cap_epsilon": 60.0, "max_epsilon": 20.0, "least_colluders": 0}
+_POLICY = {
+    "research": False,
+    "scores": "points",
+    "cap_epsilon": 60.0,
+    "max_epsilon": 20.0,
+    "least_colluders": 0,
+}
 
 
 def _histories(ids: Any, seed: int) -> pd.DataFrame:
@@ -131,14 +138,23 @@ def _histories(ids: Any, seed: int) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-_MEASURES = [{"kind": "count"}, {"kind": "mean", "column": "tax.sales"}, {"kind": "share", "column": "tax.audited"}]
+_MEASURES = [
+    {"kind": "count"},
+    {"kind": "mean", "column": "tax.sales"},
+    {"kind": "share", "column": "tax.audited"},
+]
 _OWN = [
     {"kind": "count"},
     {"kind": "mean", "column": "bank.late"},
     {"kind": "variance", "column": "bank.debt"},
     {"kind": "quantiles", "column": "bank.debt", "bins": [1000.0, 10000.0]},
 ]
-_WHOLE = {"name": "whole", "recipe": "scorecard", "privacy": {"epsilon": 3.0}, "alignment": {"inclusion_probability": 1.0}}
+_WHOLE = {
+    "name": "whole",
+    "recipe": "scorecard",
+    "privacy": {"epsilon": 3.0},
+    "alignment": {"inclusion_probability": 1.0},
+}
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(

@@ -17,8 +17,6 @@ from unittest.mock import patch
 
 import numpy as np
 
-import numpy as np
-
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING, UNUSED
 from fedrisk.attacks.audit_rows import Row, crafted, values_of, with_record, worst_rows
 from fedrisk.attacks.audit_settings import Setting
@@ -182,7 +180,16 @@ def without_own_models() -> Iterator[None]:
 def same_facts(facts: tuple[int, int, int]) -> Iterator[None]:
     """Scorecards go by these numbers of rows, whoever is on the lists: they are public, and no price is for them."""
 
-    def of(cls: type, study: Any, plan: Any, statements: Any, training: int, sampled: int, labelled: int, *rest: Any) -> Any:
+    def of(
+        cls: type,
+        study: Any,
+        plan: Any,
+        statements: Any,
+        training: int,
+        sampled: int,
+        labelled: int,
+        *rest: Any,
+    ) -> Any:
         return before(study, plan, statements, *facts, *rest)
 
     before = Facts.of

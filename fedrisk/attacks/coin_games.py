@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata, t
+from scipy.stats import beta, rankdata, t
 
-from fedrisk.attacks import intervals
 
 Floats = NDArray[np.float64]
 Coins = NDArray[np.bool_]
@@ -41,13 +40,16 @@ class Estimate:
     trials: int
 
 
-def share(hits: float, trials: int) -> Estimate:
-    """A probability from hits in independent trials.
+def share(hits: float, trials: int, confidence: float = CONFIDENCE) -> Estimate:
+    """A probability from hits in independent trials (Clopper & Pearson 1934).
 
     >>> share(0, 10).low, share(10, 10).high
     (0.0, 1.0)
     """
-    return Estimate(hits / max(trials, 1), *intervals.share(hits, trials, CONFIDENCE), trials)
+    tail = (1 - confidence) / 2
+    low = 0.0 if hits <= 0 else float(beta.ppf(tail, hits, trials - hits + 1))
+    high = 1.0 if hits >= trials else float(beta.ppf(1 - tail, hits + 1, trials - hits))
+    return Estimate(hits / max(trials, 1), low, high, trials)
 
 
 def area(score: Floats, coin: Coins) -> Estimate:

@@ -184,7 +184,7 @@ def _measured(target: str, figure: str, found: Estimate, method: str, **about: A
     return Measured(
         attack=NAME,
         target=target,
-        party="bank",
+        party="bank_flipped",
         figure=figure,
         value=found.value,
         low=found.low,

@@ -57,13 +57,14 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
 
 def _guessed(target: str, hits: int, trials: int, begun: float, **more: Any) -> Measured:
     """Share of right guesses."""
-    low, high = share(hits, trials)
-    value, seconds = hits / trials, time.monotonic() - begun
-    more = {"figure": "accuracy", "method": OPRF, **more}
-    return Measured(
-        attack=NAME, target=target, value=value, low=low, high=high, trials=trials, confidence=CONFIDENCE,
-        seconds=seconds, **more,
-    )  # fmt: skip
+    more = {
+        "figure": "accuracy",
+        "method": OPRF,
+        "confidence": CONFIDENCE,
+        **vars(share(hits, trials)),
+        **more,
+    }
+    return Measured(attack=NAME, target=target, seconds=time.monotonic() - begun, **more)
 
 
 # --- the hub ------------------------------------------------------------------------------------------------
@@ -101,15 +102,15 @@ def _names(consortium: Consortium) -> Iterator[Measured]:
     begun = time.monotonic()
     guesses, chance = named(consortium, first.pseudonyms, bank, others, register)
     hits = sum(guesses[p] == truth[p] for p in first.pseudonyms[bank])
-    yield _guessed("names of a bank's customers", hits, len(guesses), begun, party=bank, chance=chance)
+    yield _guessed("customers/named", hits, len(guesses), begun, party="bank", chance=chance)
     key = consortium.nodes[AUTHORITY].store.authority_key(consortium.study.alignment.epoch)
     known = {
         v.tobytes(): i
         for v, i in zip(oprf.pseudonyms([i.encode() for i in register], key), register, strict=True)
     }
     both = sum(known.get(p) == truth[p] for p in first.pseudonyms[bank])
-    control = {"control": "one_colluder_too_many", "chance": chance, "party": bank}
-    yield _guessed("names of a bank's customers, hub and authority", both, len(guesses), begun, **control)
+    control = {"control": "one_colluder_too_many", "chance": chance, "party": "bank"}
+    yield _guessed("customers/named", both, len(guesses), begun, **control)
     yield from _epochs(consortium, first, truth, bank)
 
 
@@ -169,7 +170,7 @@ def _epochs(consortium: Consortium, first: Seen, truth: Mapping[bytes, str], ban
     one, two = first.pseudonyms[bank], second.pseudonyms[bank]
     same = set(one) & set(two)
     hits = sum(truth[a] == later[a if a in same else b] for a, b in zip(one, two, strict=True))
-    yield _guessed("a customer in two epochs", hits, len(one), begun, party=bank, chance=1 / len(one))
+    yield _guessed("customers/two_epochs", hits, len(one), begun, party="bank", chance=1 / len(one))
 
 
 # --- a holder -----------------------------------------------------------------------------------------------
@@ -189,8 +190,8 @@ def _order(consortium: Consortium) -> Iterator[Measured]:
         ids = node.attempt(Payload({"attempt": record.attempt})).read().ids[rows[rows >= 0]]
         pairs = ids[: len(ids) // 2 * 2].reshape(-1, 2)
         hits = sum(str(a) < str(b) for a, b in pairs)
-        more = {"party": BANKS[0], "chance": 0.5, "control": control, "method": SEPARATION}
-        yield _guessed("order of a list, by a holder", hits, len(pairs), begun, **more)
+        more = {"party": "bank", "chance": 0.5, "control": control, "method": SEPARATION}
+        yield _guessed("list_order", hits, len(pairs), begun, **more)
 
 
 # --- the authority ------------------------------------------------------------------------------------------
@@ -206,10 +207,9 @@ def _blinded(folder: Path) -> Iterator[Measured]:
         register = sorted(set().union(*(t["id"] for t in consortium.tables.values())))
         with without_blinds():
             _, bare = ristretto.blind_chunk([i.encode() for i in register])
-        hits = len(set(points) & set(_points(bare)))
-        yield _guessed(
-            "ids that the authority evaluates", hits, len(points), begun, chance=0.0, control=control
-        )
+        known = set(_points(bare))
+        hits = sum(p in known for p in points)
+        yield _guessed("evaluated_ids", hits, len(points), begun, chance=0.0, control=control)
 
 
 @contextmanager
@@ -246,8 +246,8 @@ def _elsewhere(folder: Path, enterprises: int) -> Iterator[Measured]:
         flags.append(left_out)
         if not control and len(flags) == 2:
             changed = sum(flags[0][i] != flags[1][i] for i in flags[0])
-            more = {"party": BANKS[0], "figure": "share", "claimed": 0.0, "method": "exact"}
-            yield _guessed("who is left out, in a second study", changed, len(flags[0]), begun, **more)
+            more = {"party": "bank", "figure": "share", "claimed": 0.0, "method": "exact"}
+            yield _guessed("left_out/second_study", changed, len(flags[0]), begun, **more)
             continue
         yield _ratio(left_out, elsewhere, left_out_likelihood_ratio(0.8, 2), control, begun)
 
@@ -271,13 +271,14 @@ def _ratio(
     ends, middle = {}, {}
     for both in (True, False):
         hits, trials = counts[both, True], counts[both, True] + counts[both, False]
-        ends[both] = share(hits, trials)
+        found = share(hits, trials)
+        ends[both] = found.low, found.high
         # Half a hit more, so that there is a ratio also where nobody was left out (Haldane 1956).
         middle[both] = (hits + 0.5) / (trials + 1)
     least = 0.5 / (len(left_out) + 1)
     more = {"low": ends[True][0] / ends[False][1], "high": ends[True][1] / max(ends[False][0], least)}
     return Measured(
-        attack=NAME, target="banks elsewhere, by being left out", party=BANKS[0], figure="likelihood_ratio",
+        attack=NAME, target="left_out/banks_elsewhere", party="bank", figure="likelihood_ratio",
         value=middle[True] / middle[False], chance=1.0, claimed=claimed, control=control, trials=len(left_out),
         confidence=CONFIDENCE, seconds=time.monotonic() - begun, method="exact", **more,
     )  # fmt: skip
@@ -285,8 +286,11 @@ def _ratio(
 
 ATTACK = Attack(
     name=NAME,
-    attacker="the hub with the register and all other lists by name; a holder; a bank; the key authority",
-    wants="who banks where, beyond what is said that it learns",
+    attacker="The hub, a data holder, a bank, and the authority that keeps the key of the pseudonyms",
+    knows="The hub the register of all enterprises and all other lists by name; each of the others what it is sent",
+    wants="Who banks where, beyond what the documentation says that each of them learns",
+    how="The hub goes by hashes and by order, the holder by places on a list, the authority by points that it can work "
+    "out, and the bank by who of its customers is left out",
     sources=(OPRF, SEPARATION),
     run=run,
 )

@@ -29,7 +29,7 @@ class Bounds:
 
 
 def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: float) -> Bounds:
-    """Mu of a test that was wrong so often in so many runs with and as many without the record.
+    """The mu of a test that was wrong so often in so many runs with and as many without the record.
 
     Each bound holds with probability 1 - alpha at least: by half of it for each of the two rates.
 
@@ -44,14 +44,14 @@ def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: fl
 
 
 def _apart(false_positive: float, false_negative: float) -> float:
-    """Mu of the curve through two rates."""
+    """The mu of the curve through two rates."""
     if min(false_positive, false_negative) <= 0:
         return math.inf
     return -float(ndtri(min(false_positive, 1.0))) - float(ndtri(min(false_negative, 1.0)))
 
 
 def mu_of_guesses(right: int, guesses: int, records: int, alpha: float, most: float = 40.0) -> Bounds:
-    """Mu of one run in which so many guesses of so many records' coins were right; the upper end is not bounded.
+    """The mu of one run in which so many guesses of so many records' coins were right; the upper end is not bounded.
 
     guesses: how many coins the attacker guesses, fixed beforehand; it says nothing of the others. low: the largest mu
     that is ruled out at level alpha. value: what the share of right guesses comes to where every coin is guessed.
