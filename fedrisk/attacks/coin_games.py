@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import beta, rankdata, t
 
-
 Floats = NDArray[np.float64]
 Coins = NDArray[np.bool_]
 
