@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr
 
-from fedrisk.privacy.accounting import epsilon_by_relation, epsilon_for
+from fedrisk.privacy.accounting import epsilon_by_relation, epsilon_for, flipped_mu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class Guarantee:
     delta: float
     zeroed: float
     label_flipped: float
+    label_flipped_mu: float
     replaced: float
     right: float
     institutions: int
@@ -45,20 +46,21 @@ class Guarantee:
 
 
 def guarantee(
-    mu: float, delta: float, *, institutions: int = 1, studies: Sequence[int] = (4, 12)
+    mu: float, delta: float, *, institutions: int = 1, studies: Sequence[int] = (4, 12), clipped: bool = False
 ) -> Guarantee:
-    """Figures of a price.
+    """Figures of a price; ``clipped`` as of `epsilon_by_relation`.
 
     >>> found = guarantee(0.25, 1e-6, institutions=2)
     >>> round(found.right, 3), found.everywhere_mu, [round(r.mu, 3) for r in found.repeated]
     (0.55, 0.5, [0.5, 0.866])
     """
-    by = epsilon_by_relation(mu, delta)
+    by = epsilon_by_relation(mu, delta, clipped=clipped)
     return Guarantee(
         mu=mu,
         delta=delta,
         zeroed=by.zeroed,
         label_flipped=by.label_flipped,
+        label_flipped_mu=flipped_mu(mu, clipped=clipped),
         replaced=by.replaced,
         right=float(ndtr(mu / 2)),
         institutions=institutions,

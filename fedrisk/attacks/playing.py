@@ -1,4 +1,4 @@
-"""Playing attacks: each in an empty folder of its own, which is the home of all stores while it lasts, and gone after it."""
+"""Playing attacks: each in an empty folder of its own, the home of all stores while it lasts, and gone after it."""
 
 import os
 import shutil

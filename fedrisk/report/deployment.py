@@ -70,7 +70,12 @@ def deployment_record(
             f"the results of {results.study} are without their release record; put it back beside them"
         )
     study = results.record.study
-    found = guarantee(results.mu, results.delta, institutions=1 + _holders(results))
+    found = guarantee(
+        results.mu,
+        results.delta,
+        institutions=1 + _holders(results),
+        clipped=results.training is not None,
+    )
     return {
         "url_slug": f"{results.study.replace('_', '-')}-{results.attempt[:8]}",
         "deployment": {

@@ -170,7 +170,14 @@ def _privacy(results: Results, record: ReleaseRecord) -> dict[str, Any] | None:
     holders = sum(facts.role != "bank" and facts.rows > 0 for facts in results.institutions.values())
     highest = max(results.mu, *(_charged(results).values()))
     return {
-        **asdict(guarantee(results.mu, results.delta, institutions=1 + holders)),
+        **asdict(
+            guarantee(
+                results.mu,
+                results.delta,
+                institutions=1 + holders,
+                clipped=results.training is not None,
+            )
+        ),
         "highest_mu": highest,
         "releases": _by_release(results),
         "colluders": record.study["privacy"]["colluders"],

@@ -112,7 +112,11 @@ def _price_rows(privacy: dict[str, Any]) -> list[tuple[str, str, str]]:
             mu,
             privacy["zeroed"],
         ),
-        (_("whether an enterprise defaulted (its label flipped)"), mu * 2**0.5, privacy["label_flipped"]),
+        (
+            _("whether an enterprise defaulted (its label flipped)"),
+            privacy["label_flipped_mu"],
+            privacy["label_flipped"],
+        ),
         (_("which enterprise it was (another one's rows in their place)"), 2 * mu, privacy["replaced"]),
     ]
     if privacy["institutions"] > 1:

@@ -52,7 +52,9 @@ def summarise(
         nominal_epsilon=finite(privacy.epsilon),
         delta=privacy.delta,
         mu=None if research else mu,
-        epsilon_by_relation=None if research else epsilon_by_relation(mu, privacy.delta),
+        epsilon_by_relation=None
+        if research
+        else epsilon_by_relation(mu, privacy.delta, clipped=outcome.training is not None),
         spends=tuple(outcome.record.spends),
         second_release=outcome.second_release,
         default_rate=None if outcome.card is None else outcome.card.rate,

@@ -65,6 +65,7 @@ RECIPE = Recipe(
     actions=_actions,
     summary=_summary,
     fetch=_fetch,
+    clipped=True,
     requires=("torch", "opacus", "onnx"),
     baselines=baselines,
     asks=asks,
