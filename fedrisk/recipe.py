@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
+from fedrisk.privacy.accounting import LABEL_IN_VECTORS
 from fedrisk.protocol.actions import Action
 from fedrisk.releases.plan import Plan
 from fedrisk.study import OTHER_ACTIONS, Settings, Study, checked
@@ -124,8 +125,8 @@ class Recipe:
     serves, as it follows from what its attempt kept; None where a recipe leaves none. edited_part: the same of an
     edited card, once it follows from what its attempt kept. aligned: whether a study's rows
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
-    labels: whether banks bring labels, on which something is learnt and evaluated. clipped: whether what a record adds
-    is a vector of bounded length, such as a gradient, which its label may turn round. breaks: what of a policy a study
+    labels: whether banks bring labels, on which something is learnt and evaluated. label_price: what a flipped label
+    costs, in prices of a record made zero: twice, unless it is proved to be less. breaks: what of a policy a study
     breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
     of its settings. spared: the settings without some optional institutions, where they name any. knows: at the hub,
     the study with what it knows beforehand looked up and stated (server/knowledge); told whether it is a research run.
@@ -150,7 +151,7 @@ class Recipe:
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
     aligned: Callable[[Study], bool] = _always
     labels: bool = True
-    clipped: bool = False
+    label_price: float = LABEL_IN_VECTORS
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
     asks: Callable[[Study], tuple[str, ...]] = _asks_nothing
     foresee: Callable[["Beforehand", Sequence[Feature], int | None], tuple[Finding, ...]] = _nothing_foreseen

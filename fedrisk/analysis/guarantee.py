@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr
 
-from fedrisk.privacy.accounting import epsilon_by_relation, epsilon_for, flipped_mu
+from fedrisk.privacy.accounting import LABEL_IN_COUNTS, epsilon_by_relation, epsilon_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +27,17 @@ class Repeated:
 class Guarantee:
     """One institution's price of a study, for one enterprise, read in several ways; epsilons at ``delta``.
 
-    zeroed, label_flipped, replaced: what is to be hidden, see `epsilon_by_relation`. right: most of 100 guesses between
-    the enterprise's rows there and none that can be right. institutions: that an enterprise may be known to, at most;
-    everywhere: epsilon where all of its rows at all of them are to be hidden at once (group privacy: mu adds up).
+    zeroed, label_flipped, replaced: what is to be hidden, see `epsilon_by_relation`; label_mu: price of the second.
+    right: most of 100 guesses between the enterprise's rows there and none that can be right. institutions: that an
+    enterprise may be known to, at most; everywhere: epsilon where all of its rows at all of them are to be hidden at
+    once (group privacy: mu adds up).
     """
 
     mu: float
     delta: float
     zeroed: float
     label_flipped: float
-    label_flipped_mu: float
+    label_mu: float
     replaced: float
     right: float
     institutions: int
@@ -46,21 +47,26 @@ class Guarantee:
 
 
 def guarantee(
-    mu: float, delta: float, *, institutions: int = 1, studies: Sequence[int] = (4, 12), clipped: bool = False
+    mu: float,
+    delta: float,
+    *,
+    institutions: int = 1,
+    studies: Sequence[int] = (4, 12),
+    label: float = LABEL_IN_COUNTS,
 ) -> Guarantee:
-    """Figures of a price; ``clipped`` as of `epsilon_by_relation`.
+    """Figures of a price. label: what a flipped label costs, see `epsilon_by_relation`.
 
     >>> found = guarantee(0.25, 1e-6, institutions=2)
     >>> round(found.right, 3), found.everywhere_mu, [round(r.mu, 3) for r in found.repeated]
     (0.55, 0.5, [0.5, 0.866])
     """
-    by = epsilon_by_relation(mu, delta, clipped=clipped)
+    by = epsilon_by_relation(mu, delta, label=label)
     return Guarantee(
         mu=mu,
         delta=delta,
         zeroed=by.zeroed,
         label_flipped=by.label_flipped,
-        label_flipped_mu=flipped_mu(mu, clipped=clipped),
+        label_mu=label * mu,
         replaced=by.replaced,
         right=float(ndtr(mu / 2)),
         institutions=institutions,

@@ -24,7 +24,7 @@ from scipy.stats import chi2
 from fedrisk.attacks.audit_rows import Row
 from fedrisk.attacks.audit_trial import Trial, Tried
 from fedrisk.attacks.exact_parts import Heard
-from fedrisk.privacy.accounting import flipped_mu
+from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.ring import to_signed
@@ -188,7 +188,7 @@ def _factor(trial: Trial, party: str, relation: str, kind: str) -> float:
     if not contributes or trial.setting.moves:
         return 1.0
     if relation == "flipped":
-        return flipped_mu(1.0, clipped=kind == "training")
+        return LABEL_IN_VECTORS if kind == "training" else LABEL_IN_COUNTS
     return 2.0 if relation == "replaced" else 1.0
 
 

@@ -118,7 +118,7 @@ def charge(study: Study) -> tuple[Finding, ...]:
     privacy, mu = study.privacy, total_mu(study)
     if not math.isfinite(mu):
         return ()
-    r = epsilon_by_relation(mu, privacy.delta, clipped=recipe_of(study).clipped)
+    r = epsilon_by_relation(mu, privacy.delta, label=recipe_of(study).label_price)
     values = {"epsilon": privacy.epsilon, "delta": privacy.delta, "mu": mu}
     if not recipe_of(study).labels:
         # Any value of a record may be another: no label is all that changes.

@@ -39,6 +39,12 @@ EPSILON_MAX = 100.0
 SIGMA_MIN = 4.0
 """Least noise of one contributor, in ring units, for which the price of discreteness was verified."""
 
+LABEL_IN_COUNTS = math.sqrt(2.0)
+"""What a flipped label costs, in prices of a record made zero, where labels are counted: one cell for another."""
+
+LABEL_IN_VECTORS = 2.0
+"""The same where a label turns a whole vector round, such as a clipped gradient, or is a value that is summed."""
+
 _DISCRETENESS = 1.0 / 20.0
 _SQRT_HALF = math.sqrt(0.5)
 _LOG_TWO_PI = math.log(2.0 * math.pi)
@@ -192,8 +198,7 @@ class EpsilonByRelation:
     """One price, read as epsilon at ``delta`` for three different things to hide about an enterprise.
 
     ``zeroed``: its whole contribution (mu, the unit of all accounts); ``label_flipped``: a default where
-    there was none (`flipped_mu`: sqrt 2 mu where labels are counted, 2 mu where a record adds a clipped
-    gradient); ``replaced``: one enterprise instead of another (2 mu).
+    there was none (sqrt 2 mu in a scorecard, 2 mu elsewhere); ``replaced``: one enterprise instead of another (2 mu).
     """
 
     mu: float
@@ -203,11 +208,10 @@ class EpsilonByRelation:
     replaced: float
 
 
-def epsilon_by_relation(mu: float, delta: float, *, clipped: bool = False) -> EpsilonByRelation:
+def epsilon_by_relation(mu: float, delta: float, *, label: float = LABEL_IN_COUNTS) -> EpsilonByRelation:
     """The epsilons of ``mu`` under the three adjacencies that the documentation promises.
 
-    ``clipped``: whether a record adds a vector of bounded length, such as a gradient, in place of counts by its
-    label. The gradient of a default points away from that of none, so that they are twice the bound apart.
+    label: LABEL_IN_COUNTS, or LABEL_IN_VECTORS where more than label counts are released.
 
     >>> r = epsilon_by_relation(mu_for(1.0, 1e-6), 1e-6)
     >>> round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)
@@ -217,18 +221,9 @@ def epsilon_by_relation(mu: float, delta: float, *, clipped: bool = False) -> Ep
         mu=mu,
         delta=delta,
         zeroed=epsilon_for(mu, delta),
-        label_flipped=epsilon_for(flipped_mu(mu, clipped=clipped), delta),
+        label_flipped=epsilon_for(label * mu, delta),
         replaced=epsilon_for(2.0 * mu, delta),
     )
-
-
-def flipped_mu(mu: float, *, clipped: bool) -> float:
-    """What the price ``mu`` of a record is for its label alone: how far apart the two labels can be.
-
-    >>> flipped_mu(1.0, clipped=False), flipped_mu(1.0, clipped=True)
-    (1.4142135623730951, 2.0)
-    """
-    return (2.0 if clipped else math.sqrt(2.0)) * mu
 
 
 def check_epsilon_delta(epsilon: float, delta: float, enterprises: int) -> None:

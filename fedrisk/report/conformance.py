@@ -1,7 +1,7 @@
 """The sheet of a self-check: every requirement, how it is tested, and what came of it, as a page and as Markdown.
 
-Only what was run is said to be met. A requirement that is not claimed stands in the sheet with its reason, and counts as
-nothing else.
+Only what was run is said to be met. A requirement that is not claimed stands in the sheet with its reason, and counts
+as nothing else.
 """
 
 from collections import Counter

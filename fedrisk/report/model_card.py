@@ -22,7 +22,7 @@ from fedrisk.analysis.score_counts import counts_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.report.deployment import rounded
+from fedrisk.report.deployment import label_price, rounded
 from fedrisk.server.results import Results
 
 FORMAT = 1
@@ -170,14 +170,7 @@ def _privacy(results: Results, record: ReleaseRecord) -> dict[str, Any] | None:
     holders = sum(facts.role != "bank" and facts.rows > 0 for facts in results.institutions.values())
     highest = max(results.mu, *(_charged(results).values()))
     return {
-        **asdict(
-            guarantee(
-                results.mu,
-                results.delta,
-                institutions=1 + holders,
-                clipped=results.training is not None,
-            )
-        ),
+        **asdict(guarantee(results.mu, results.delta, institutions=1 + holders, label=label_price(results))),
         "highest_mu": highest,
         "releases": _by_release(results),
         "colluders": record.study["privacy"]["colluders"],

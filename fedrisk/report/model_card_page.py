@@ -114,7 +114,7 @@ def _price_rows(privacy: dict[str, Any]) -> list[tuple[str, str, str]]:
         ),
         (
             _("whether an enterprise defaulted (its label flipped)"),
-            privacy["label_flipped_mu"],
+            privacy["label_mu"],
             privacy["label_flipped"],
         ),
         (_("which enterprise it was (another one's rows in their place)"), 2 * mu, privacy["replaced"]),

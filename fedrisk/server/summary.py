@@ -8,7 +8,7 @@ import numpy as np
 
 from fedrisk.findings import Finding
 from fedrisk.metrics import Metrics, auc_standard_error, calibration_fit, from_histogram
-from fedrisk.privacy.accounting import epsilon_by_relation
+from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS, epsilon_by_relation
 from fedrisk.recipe import Section
 from fedrisk.releases.budget import total_mu
 from fedrisk.server.outcome import Counts, HubSession, Outcome
@@ -36,6 +36,7 @@ def summarise(
     study, research = roster.study, roster.research_seed is not None
     privacy, mu = study.privacy, total_mu(study)
     total = pooled(outcome.evaluation)
+    label = LABEL_IN_VECTORS if outcome.card is None else LABEL_IN_COUNTS
     return Results(
         study=study.name,
         recipe=study.recipe,
@@ -52,9 +53,7 @@ def summarise(
         nominal_epsilon=finite(privacy.epsilon),
         delta=privacy.delta,
         mu=None if research else mu,
-        epsilon_by_relation=None
-        if research
-        else epsilon_by_relation(mu, privacy.delta, clipped=outcome.training is not None),
+        epsilon_by_relation=None if research else epsilon_by_relation(mu, privacy.delta, label=label),
         spends=tuple(outcome.record.spends),
         second_release=outcome.second_release,
         default_rate=None if outcome.card is None else outcome.card.rate,

@@ -34,7 +34,7 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def agreed(kit, scratch):
     """A study that people of both members approved, and that then ran: the consortium, the proposal, the results."""
-    own = kit.build(scratch(), ("alfa",), ("tax",), enterprises=400)
+    own = kit.build(scratch(), ("alfa",), ("tax",), enterprises=300)
     study = recipe_of(own.study).checked(own.study)
     roles = {name: content["kind"] for name, content in own.content.items()}
     there = joined(own.folder / "joined", roles, institutions=own.paths, accepted=True)
@@ -116,7 +116,7 @@ class Damaging(InProcessGrid):
 def test_a_message_that_was_damaged_on_the_way_is_refused_unpaid_and_entered_and_the_study_runs_again(
     kit, tmp_path
 ):
-    own = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=400)
+    own = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=300)
 
     def run(grid):
         register(own.nodes, own.hub)

@@ -61,7 +61,7 @@ LAYERS = {
     # A card in the forms of other systems, and one table's own card in the clear.
     "exports": {"errors", "study", "data", "models"},
     "local": {"study", "data", "models", "exports", "user"},
-    "recipe": {"errors", "findings", "study", "data", "releases", "protocol"},
+    "recipe": {"errors", "findings", "study", "data", "privacy", "releases", "protocol"},
     # Arithmetic on released numbers alone.
     "analysis": {"errors", "toml_file", "releases", "study", "models", "privacy", "metrics"},
     "clients": {

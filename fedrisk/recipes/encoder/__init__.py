@@ -64,6 +64,5 @@ RECIPE = Recipe(
     actions=_actions,
     summary=_summary,
     fetch=_fetch,
-    clipped=True,
     requires=("torch", "opacus", "onnx"),
 )

@@ -65,7 +65,6 @@ RECIPE = Recipe(
     actions=_actions,
     summary=_summary,
     fetch=_fetch,
-    clipped=True,
     requires=("torch", "opacus", "onnx"),
     baselines=baselines,
     asks=asks,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.privacy.accounting import LABEL_IN_COUNTS
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
 from fedrisk.recipes.scorecard.plan import expect, make_plan
@@ -98,6 +99,7 @@ RECIPE = Recipe(
     members=check_members,
     plan=make_plan,
     expect=expect,
+    label_price=LABEL_IN_COUNTS,
     foresee=_foresee,
     choose=_choose,
     brings=_brings,

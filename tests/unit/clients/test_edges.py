@@ -24,7 +24,7 @@ VALUES = st.one_of(
 RECORD = st.tuples(*[VALUES] * len(COLUMNS))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(RECORD, min_size=1, max_size=4), RECORD, st.sampled_from([32, 256]))
 def test_a_record_moves_edge_histograms_by_at_most_the_sensitivity(records, other, cells):
     release = edges_release(study(), COLUMNS, 0.05, cells)

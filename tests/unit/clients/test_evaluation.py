@@ -42,7 +42,7 @@ ROWS = st.lists(
 
 
 @pytest.mark.parametrize("holders", [True, False])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows=ROWS, place=st.integers(0, 11), probability=st.floats(0, 1))
 def test_a_record_moves_the_hold_out_by_at_most_the_sensitivity(holders, rows, place, probability):
     """Score histogram and groups together: gone at the bank, or elsewhere by another record of a holder."""

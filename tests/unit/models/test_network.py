@@ -1,6 +1,7 @@
 """The network: scale at the start, gradients against autograd, the exact bound, forms, and room for noise."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -141,6 +142,17 @@ def test_one_enterprise_moves_the_sum_by_no_more_than_the_bound(design, clip):
         change = whole - NetworkTrainee(design, other, label).clipped_sum(w, clip, 24)
         new = quantise_rows(after[i : i + 1], clip, 24)[0]
         assert (change == own - new).all()
+
+
+def test_a_label_that_is_flipped_may_turn_a_clipped_gradient_round():
+    """So it costs twice what the row made zero does, and not sqrt(2) times as in counts."""
+    (x, _), clip = rows(1), 0.1
+    weights = initial_weights(LOGISTIC)
+    one, other = (
+        NetworkTrainee(LOGISTIC, x, np.array([y])).clipped_sum(weights, clip, 24) for y in (0.0, 1.0)
+    )
+    length = math.sqrt(sum(int(v) ** 2 for v in (one - other).tolist()))
+    assert 1.99 * bound(clip) < length <= 2 * bound(clip)
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.analysis.card_sums import own_pairs
+from fedrisk.models.pairs import pairs_sensitivity
 from fedrisk.models.shape_rows import gram_sensitivity, radius_units, shape_rows
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes.scorecard.forms import counts_release
@@ -29,7 +30,7 @@ def pair_sums(rows, owners):
     return (rows[list(left)] * rows[list(right)]).astype(float)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SEEDS)
 def test_other_relations_cost_no_more_than_is_said(seed):
     """A label flipped sqrt(2) times, a record replaced at most twice: for counts and Gram matrix even sqrt(2) times.
@@ -97,3 +98,23 @@ def test_two_blocks_of_plain_labels_cost_no_more_than_one_whoever_looks(banks, l
     assert price(of_bank, noise(holder, own, (banks - known) * each)) <= mu
     # The holder, which knows zh, z0 and N, against a bank's record: N1 + zb is all that is left.
     assert label * unit / math.sqrt((banks - min(known, banks - 1)) * each) <= mu
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_all_that_all_institutions_know_of_an_enterprise_costs_the_price_once(seed):
+    """The whole row made zero: counts of all features, all Gram entries and the pairs of all institutions."""
+    rng = np.random.default_rng(seed)
+    features, bits = int(rng.integers(1, 9)), 8
+    whole = counted(rng.integers(0, 4, features), float(rng.random()), features)
+    assert np.linalg.norm(whole) <= math.sqrt(features) * (1 + 1e-12)
+    radii, owners = (1.3, 0.7, 2.0), [0, 0, 1, 1, 2, 2]
+    bases = [rng.normal(size=(5, 2)) * rng.choice([0.1, 1, 100]) for _ in radii]
+    codes = rng.integers(0, 5, 3)
+    rows = [shape_rows([codes[i : i + 1]], [bases[i]], r, bits)[0] for i, r in enumerate(radii)]
+    units = [radius_units(r, bits) for r in radii]
+    assert np.linalg.norm(pair_sums(np.concatenate(rows), owners)) <= gram_sensitivity(units)
+    # (y - q) p at every institution, |y - q| <= 1 and |p| <= R.
+    error = [float(rng.choice([0.0, 1.0])) - rng.random() for _ in radii]
+    products = np.concatenate([e * r for e, r in zip(error, rows, strict=True)])
+    assert np.linalg.norm(products) <= pairs_sensitivity(units)
