@@ -93,7 +93,8 @@ class Service:
 class Machine:
     """What stands for a machine: a folder that its commands run in, with an environment of its own.
 
-    show: is told each command, as a person would type it, before it runs.
+    show: is told each command, as a person would type it, before it runs. within: words before each command, such as
+    those that run it in a network namespace.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Machine:
     variables: Mapping[str, str] = field(default_factory=dict)
     show: Callable[["Machine", str], None] | None = None
     services: list[Service] = field(default_factory=list)
+    within: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +137,7 @@ class Machine:
         if self.show is not None:
             self.show(self, "fedrisk " + shlex.join(command))
         made = subprocess.run(
-            [*PROGRAM, *command],
+            [*self.within, *PROGRAM, *command],
             cwd=self.folder,
             env=self.environment,
             input=typed,
@@ -158,7 +160,7 @@ class Machine:
         if self.show is not None:
             self.show(self, line)
         made = subprocess.run(
-            ["/bin/sh", "-c", line],
+            [*self.within, "/bin/sh", "-c", line],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -178,7 +180,7 @@ class Machine:
         screen = self.folder / f"screen-{len(self.services)}.txt"
         with screen.open("wb") as handle:
             process = subprocess.Popen(
-                [*(program or PROGRAM), *command],
+                [*self.within, *(program or PROGRAM), *command],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -26,7 +26,9 @@ def once() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         study, out = ROOT / "configs" / "default_credit.toml", Path(name) / "results"
         environment = {**os.environ, "FEDRISK_HOME": str(Path(name) / "home")}
-        row = measured([sys.executable, "-m", "fedrisk.cli", "run", str(study), "--out", str(out)], environment)
+        row = measured(
+            [sys.executable, "-m", "fedrisk.cli", "run", str(study), "--out", str(out)], environment
+        )
         metrics = json.loads((out / "metrics.json").read_text())
     return {**row, "study_seconds": metrics["seconds"], "exchanges": metrics["exchanges"]}
 

@@ -31,15 +31,17 @@ from fedrisk.study import BANK, Study
 
 @dataclass
 class Watch:
-    """Seconds by name of a step, in order."""
+    """Seconds, and processor seconds, by name of a step, in order."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    processor: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+        self.processor[name] = self.processor.get(name, 0.0) + time.process_time() - processor
 
 
 def in_the_clear(study: Study, paths: Mapping[str, Path], out: Path) -> dict[str, Any]:
@@ -83,13 +85,17 @@ def in_the_clear(study: Study, paths: Mapping[str, Path], out: Path) -> dict[str
         own = [c for c, b in zip(codes, bins, strict=True) if b.feature.institution == BANK]
         external = total - card.base_points - card.institution_points(BANK, own)
         reasons = [", ".join(r) for r in card.reasons(own, external)]
-        frame = pd.DataFrame({"id": ids, "score": total, "probability": card.probability(total), "reasons": reasons})
+        frame = pd.DataFrame(
+            {"id": ids, "score": total, "probability": card.probability(total), "reasons": reasons}
+        )
         frame.to_parquet(out / "scores.parquet", index=False)
         figures = {"auc": auc(data.label[held], -total[held].astype(float))}
-    return {"seconds": watch.seconds, **figures}
+    return {"seconds": watch.seconds, "processor": watch.processor, **figures}
 
 
-def _joined(study: Study, loaded: Mapping[str, Any], tables: Mapping[str, Any]) -> tuple[lab.Portfolio, NDArray[Any]]:
+def _joined(
+    study: Study, loaded: Mapping[str, Any], tables: Mapping[str, Any]
+) -> tuple[lab.Portfolio, NDArray[Any]]:
     """All rows of all banks with the holders' columns of the same id, and their ids."""
     banks = [tables[name] for name in study.banks]
     ids = np.concatenate([np.asarray(t.ids) for t in banks])

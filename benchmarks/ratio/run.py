@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import itertools
 import json
 import os
 import pstats
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ SIZES = (20_000, 200_000, 1_000_000)
 FEATURES, BANKS, HOLDERS, EPSILON = 32, 3, 3, 1.0
 # Claims: the whole study, pseudonyms kept, by the estimator in the clear.
 MOST = {200_000: 5.0, 1_000_000: 3.0}
+SIDES = ("clear", "first", "second")
 ALIGNMENT = ("blind", "evaluate", "pseudonyms")
 """Exchanges that a study whose ids are matched beforehand does not have."""
 BESIDE = ("banks' own models", "report")
@@ -59,7 +62,7 @@ def private(folder: Path, *, first: bool) -> dict[str, Any]:
     assert len(paths) == BANKS + HOLDERS
     marks = [("start", began), *stages, ("end", ended)]
     exchanges: dict[str, float] = {}
-    for (name, at), (_, then) in zip(marks, marks[1:], strict=False):
+    for (name, at), (_, then) in itertools.pairwise(marks):
         exchanges[name] = exchanges.get(name, 0.0) + then - at
     moved = sum(results.bytes_sent.values()) + sum(results.bytes_received.values())
     return {
@@ -67,6 +70,7 @@ def private(folder: Path, *, first: bool) -> dict[str, Any]:
         "processor_seconds": cpu,
         "exchanges": exchanges,
         "where": dict(clock.seconds),
+        "where_processor": dict(clock.processor),
         "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         "megabytes": moved / 1e6,
         "auc": results.auc,
@@ -85,6 +89,7 @@ def clear(folder: Path) -> dict[str, Any]:
         "seconds": time.perf_counter() - began,
         "processor_seconds": _cpu() - cpu,
         "where": found["seconds"],
+        "where_processor": found["processor"],
         "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         "auc": found["auc"],
     }
@@ -107,75 +112,85 @@ def side(folder: Path, name: str) -> dict[str, Any]:
     return row
 
 
-def measure(rows: int, repeats: int) -> dict[str, Any]:
-    """Both sides in turn at one size, and their ratios."""
+def measure(rows: int, repeats: int, *, kept: bool) -> dict[str, Any]:
+    """Both sides in turn at one size, and their ratios. kept: pseudonyms are filled in, and there is no first study."""
     from benchmarks.scale import data
 
-    sides: dict[str, list[dict[str, Any]]] = {"clear": [], "first": [], "second": []}
+    turns = ("clear", "second") if kept else ("clear", "first", "clear", "second")
+    sides: dict[str, list[dict[str, Any]]] = {which: [] for which in dict.fromkeys(turns)}
     with tempfile.TemporaryDirectory() as name:
         size = data.Size(rows, FEATURES, BANKS, HOLDERS, EPSILON)
         for k in range(repeats):
             folder = Path(name) / str(k)
-            data.build(folder, size, seed=1 + k, cached=False)
-            for which in ("clear", "first", "clear", "second"):
+            data.build(folder, size, seed=1 + k, cached=kept)
+            for which in turns:
                 sides[which].append(side(folder, which))
             shutil.rmtree(folder)
-    return {"rows": rows, "repeats": repeats, **sides, **ratios(sides)}
+    return {"rows": rows, "repeats": repeats, **sides, "ratios": ratios(sides)}
 
 
-def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Medians of both sides, and what is divided by what."""
+def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """What is divided by what: medians of seconds; processor seconds say it where the machine has other work too."""
 
     def middle(which: str, key: str) -> float:
         return statistics.median(row[key] for row in sides[which])
 
-    base = middle("clear", "seconds")
-    second = statistics.median_low(row["seconds"] for row in sides["second"])
-    row = next(r for r in sides["second"] if r["seconds"] == second)
-    aligned = sum(row["exchanges"].get(action, 0.0) for action in ALIGNMENT)
-    beside = sum(row["where"].get(place, 0.0) for place in BESIDE)
-    return {
-        "ratios": {
-            "first study": middle("first", "seconds") / base,
-            "pseudonyms kept": second / base,
-            "ids matched beforehand": (second - aligned) / base,
-            "pseudonyms kept, own models and report on both sides": second / (base + beside),
-            "pseudonyms kept, without own models and report": (second - beside) / base,
-            "processor seconds, pseudonyms kept": middle("second", "processor_seconds") / middle("clear", "processor_seconds"),
-        },
-    }
+    def second(key: str) -> tuple[float, dict[str, float]]:
+        whole = statistics.median_low(row[key] for row in sides["second"])
+        row = next(r for r in sides["second"] if r[key] == whole)
+        return whole, row["where" if key == "seconds" else "where_processor"] | row["exchanges"]
+
+    out = {}
+    if "first" in sides:
+        out["first study"] = middle("first", "seconds") / middle("clear", "seconds")
+    for key, words in (("seconds", ""), ("processor_seconds", "processor seconds: ")):
+        base, (whole, parts) = middle("clear", key), second(key)
+        beside = sum(parts.get(place, 0.0) for place in BESIDE)
+        out[f"{words}pseudonyms kept"] = whole / base
+        if key == "seconds":
+            out["ids matched beforehand"] = (whole - sum(parts.get(a, 0.0) for a in ALIGNMENT)) / base
+        out[f"{words}pseudonyms kept, own models and report on both sides"] = whole / (base + beside)
+        out[f"{words}pseudonyms kept, without own models and report"] = (whole - beside) / base
+    return out
+
+
+def _middle(rows: Sequence[dict[str, Any]], key: str) -> str:
+    return f"{statistics.median(r[key] for r in rows):.1f}" if rows else ""
 
 
 def table(found: dict[str, Any]) -> str:
     """Ratios and where seconds go, as Markdown."""
     sizes = list(found)
     lines = [f"| | {' | '.join(f'{int(n):,} rows' for n in sizes)} |", "| --- |" + " ---: |" * len(sizes)]
-    for which in ("clear", "first", "second"):
-        cells = [f"{statistics.median(r['seconds'] for r in found[n][which]):.1f} s" for n in sizes]
-        lines.append(f"| {which} | {' | '.join(cells)} |")
-    for name in found[sizes[0]]["ratios"]:
-        cells = [f"{found[n]['ratios'][name]:.1f}" for n in sizes]
+    for which, key in ((w, k) for w in SIDES for k in ("seconds", "processor_seconds")):
+        cells = [_middle(found[n].get(which, ()), key) for n in sizes]
+        lines.append(f"| {which}, {key.replace('_', ' ')} | {' | '.join(cells)} |")
+    for name in dict.fromkeys(name for n in sizes for name in found[n]["ratios"]):
+        cells = [f"{found[n]['ratios'][name]:.1f}" if name in found[n]["ratios"] else "" for n in sizes]
         lines.append(f"| ratio: {name} | {' | '.join(cells)} |")
-    for which in ("first", "second", "clear"):
-        lines += ["", f"| {which}: seconds | {' | '.join(f'{int(n):,}' for n in sizes)} |", "| --- |" + " ---: |" * len(sizes)]
-        rows = {n: found[n][which][-1]["where"] for n in sizes}
-        for place in sorted({p for r in rows.values() for p in r}, key=lambda p: -rows[sizes[-1]].get(p, 0.0)):
+    for which in (w for w in SIDES if any(w in found[n] for n in sizes)):
+        lines += ["", f"| {which}: processor seconds | {' | '.join(f'{int(n):,}' for n in sizes)} |"]
+        lines.append("| --- |" + " ---: |" * len(sizes))
+        rows = {n: found[n][which][-1]["where_processor"] if which in found[n] else {} for n in sizes}
+        for place in sorted(
+            {p for r in rows.values() for p in r}, key=lambda p: -rows[sizes[-1]].get(p, 0.0)
+        ):
             lines.append(f"| {place} | {' | '.join(f'{rows[n].get(place, 0.0):.2f}' for n in sizes)} |")
     return "\n".join(lines)
 
 
 def profile(rows: int) -> None:
-    """Print the functions in which a second study of so many enterprises spends its time."""
+    """Print the functions in which a study of so many enterprises, pseudonyms kept, spends its processor seconds."""
     from benchmarks.scale import data
     from fedrisk import api
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data.build(folder, data.Size(rows, FEATURES, BANKS, HOLDERS, EPSILON), cached=False)
-        side(folder, "first")
+        data.build(folder, data.Size(rows, FEATURES, BANKS, HOLDERS, EPSILON))
         os.environ["FEDRISK_HOME"] = str(folder / "home")
-        watch = cProfile.Profile()
-        watch.runcall(api.run, folder / "study.toml", out=folder / "second", institutions=folder, again=True)
+        # Of this process's processor, so that other work on the machine is not in it.
+        watch = cProfile.Profile(time.process_time)
+        watch.runcall(api.run, folder / "study.toml", out=folder / "second", institutions=folder)
         stats = pstats.Stats(watch)
         stats.sort_stats("tottime").print_stats(45)
         stats.sort_stats("cumtime").print_stats("fedrisk", 60)
@@ -183,9 +198,12 @@ def profile(rows: int) -> None:
 
 def main() -> int:
     """Measure, write, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=0, help="0: three, and one above 500,000 rows")
+    parser.add_argument("--kept", action="store_true", help="no first study: pseudonyms are filled in")
     parser.add_argument("--profile", type=int, metavar="ROWS")
     parser.add_argument("--table", action="store_true", help="print the table of what results.json has")
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
@@ -201,7 +219,7 @@ def main() -> int:
     found = json.loads(given.out.read_text()) if given.out.exists() else {}
     if not given.table:
         for rows in given.sizes:
-            found[str(rows)] = measure(rows, given.repeats or (3 if rows <= 500_000 else 1))
+            found[str(rows)] = measure(rows, given.repeats or (3 if rows <= 500_000 else 1), kept=given.kept)
             found = dict(sorted(found.items(), key=lambda item: int(item[0])))
             given.out.write_text(json.dumps(found, indent=1) + "\n")
     print(table(found))

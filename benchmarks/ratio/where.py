@@ -18,7 +18,11 @@ from typing import Any
 
 PLACES: dict[str, tuple[str, ...]] = {
     "tables: read and checked": ("fedrisk.institution:Institution.read",),
-    "alignment: proofs made": ("fedrisk.alignment.oprf:_terms", "fedrisk.alignment.dleq:prove", "fedrisk.alignment.dleq:fold_blinded"),
+    "alignment: proofs made": (
+        "fedrisk.alignment.oprf:_terms",
+        "fedrisk.alignment.dleq:prove",
+        "fedrisk.alignment.dleq:fold_blinded",
+    ),
     "alignment: proofs verified": ("fedrisk.alignment.oprf:verify",),
     "alignment: blinded ids": (
         "fedrisk.alignment.oprf:blind",
@@ -72,18 +76,21 @@ PLACES: dict[str, tuple[str, ...]] = {
 
 
 class Clock:
-    """Seconds by place; each belongs to the innermost place that is open."""
+    """Seconds, and processor seconds of this process, by place; each belongs to the innermost place that is open."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.processor: defaultdict[str, float] = defaultdict(float)
         self.open: list[str] = []
-        self.last = time.perf_counter()
+        self.last, self.last_processor = time.perf_counter(), time.process_time()
 
     def turn(self) -> None:
         """Give the time since the last turn to the place that is open now."""
-        now = time.perf_counter()
-        self.seconds[self.open[-1] if self.open else "all else"] += now - self.last
-        self.last = now
+        now, processor = time.perf_counter(), time.process_time()
+        place = self.open[-1] if self.open else "all else"
+        self.seconds[place] += now - self.last
+        self.processor[place] += processor - self.last_processor
+        self.last, self.last_processor = now, processor
 
     @contextmanager
     def within(self, place: str) -> Iterator[None]:
@@ -147,6 +154,10 @@ def watched() -> Iterator[Clock]:
 
 def _holders(function: Any, name: str) -> list[Any]:
     """Modules that know a function by its name."""
-    known = [m for n, m in list(sys.modules.items()) if n.startswith("fedrisk") or n == getattr(function, "__module__", "")]
+    known = [
+        m
+        for n, m in list(sys.modules.items())
+        if n.startswith("fedrisk") or n == getattr(function, "__module__", "")
+    ]
     known += [sys.modules["os"]] if getattr(function, "__module__", "") == "posix" else []
     return [m for m in known if m is not None and m.__dict__.get(name) is function]

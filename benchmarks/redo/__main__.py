@@ -37,7 +37,9 @@ def chosen(manifests: Mapping[str, Manifest], only: Sequence[str], quick: bool) 
     """
     known = {*manifests, *(f"{name}.{run.name}" for name, m in manifests.items() for run in m.runs)}
     if unknown := set(only) - known:
-        raise ValueError(f"--only: nothing is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        raise ValueError(
+            f"--only: nothing is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
+        )
     out = []
     for name, made in manifests.items():
         runs = [r for r in made.runs if not only or name in only or f"{name}.{r.name}" in only]
@@ -89,7 +91,9 @@ def compared(asked: Mapping[str, Manifest], made: rounds.Round) -> list[Move]:
 
 def _busy(manifest: Manifest, made: rounds.Round) -> set[str]:
     """Results files that were made while the machine had other work."""
-    loads = {run.name: made.done.get(f"{manifest.folder}.{run.name}", {}).get("load", 0.0) for run in manifest.runs}
+    loads = {
+        run.name: made.done.get(f"{manifest.folder}.{run.name}", {}).get("load", 0.0) for run in manifest.runs
+    }
     return {file for run in manifest.runs if loads[run.name] > rounds.QUIET for file in run.writes}
 
 
@@ -141,15 +145,21 @@ def show_list(asked: Mapping[str, Manifest]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """What is asked for; the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.redo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.redo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "what", nargs="?", default="run", choices=["run", "list", "moved", "adopt", "table", "history"]
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="FOLDER", help="for example --only noise memory.honesty")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="FOLDER", help="for example --only noise memory.honesty"
+    )
     parser.add_argument("--quick", action="store_true", help=f"runs of at most {QUICK:g} minutes")
     parser.add_argument("--anew", action="store_true", help="forget a round that was stopped")
-    parser.add_argument("--work", type=Path, default=WORK, help="folder of the round, for example --work /tmp/round")
+    parser.add_argument(
+        "--work", type=Path, default=WORK, help="folder of the round, for example --work /tmp/round"
+    )
     parser.add_argument("--from-git", action="store_true", help="history: take in results of earlier commits")
     given = parser.parse_args(arguments)
     try:

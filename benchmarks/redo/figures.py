@@ -77,7 +77,9 @@ class Figure(BaseModel):
         if self.bound is None:
             return ""
         text = self.text(self.bound)
-        return re.sub(r"(\.\d*?)0+(?=\D|$)", r"\1", text).replace(". ", " ").rstrip(".") if "." in text else text
+        return (
+            re.sub(r"(\.\d*?)0+(?=\D|$)", r"\1", text).replace(". ", " ").rstrip(".") if "." in text else text
+        )
 
 
 def _one(content: Any, path: Sequence[Step], of: str | None) -> float:

@@ -41,7 +41,10 @@ def machine() -> dict[str, Any]:
 def commit(root: Path) -> str:
     """The commit of a checkout, with "+" where files differ from it; empty outside of one."""
     try:
-        said = [_git(root, "rev-parse", "--short=10", "HEAD").strip(), _git(root, "status", "--porcelain", "-uno")]
+        said = [
+            _git(root, "rev-parse", "--short=10", "HEAD").strip(),
+            _git(root, "status", "--porcelain", "-uno"),
+        ]
     except (OSError, subprocess.CalledProcessError):
         return ""
     return said[0] + ("+" if said[1].strip() else "")
@@ -107,7 +110,9 @@ def _figures_at(made: Manifest, root: Path, short: str) -> dict[str, float]:
     for name, figure in made.figures.items():
         try:
             if figure.file not in files:
-                files[figure.file] = json.loads(_git(root, "show", f"{short}:benchmarks/{made.folder}/{figure.file}"))
+                files[figure.file] = json.loads(
+                    _git(root, "show", f"{short}:benchmarks/{made.folder}/{figure.file}")
+                )
             out[name] = figure.read(files[figure.file])
         except (subprocess.CalledProcessError, ValueError, Unread):
             continue
@@ -118,7 +123,12 @@ def as_table(made: Manifest, lines: Sequence[Mapping[str, Any]]) -> str:
     """The figures of a folder over its last entries, as Markdown: a column an entry."""
     mine = [line for line in lines if line["folder"] == made.folder][-SHOWN:]
     heads = [f"{str(line['at'])[:10]} {line['commit']}" for line in mine]
-    rows = [f"### {made.folder}", "", f"| figure | asked | {' | '.join(heads)} |", "| --- " * (2 + len(mine)) + "|"]
+    rows = [
+        f"### {made.folder}",
+        "",
+        f"| figure | asked | {' | '.join(heads)} |",
+        "| --- " * (2 + len(mine)) + "|",
+    ]
     for name, f in made.figures.items():
         asked = f"{f.side} {f.asked}" if f.asked else ""
         shown = []

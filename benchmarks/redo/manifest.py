@@ -56,7 +56,7 @@ class Claim(_Part):
     """A row of the table of claims.
 
     says: the claim, measured: what came out; {figure} stands for a figure, {figure.bound} for its bound. by_hand: why
-    nothing of it is read from a file, where that is so.
+    nothing of it is read from a file, where that is so. waits: for what, where some figures are not measured yet.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Claim(_Part):
     measured: str
     figures: dict[str, Figure] = {}
     by_hand: str | None = None
+    waits: str | None = None
 
 
 class Manifest(_Part):

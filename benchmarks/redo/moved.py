@@ -55,24 +55,25 @@ def moves(
 def _state(figure: Figure, old: float | None, new: float | None, *, busy: bool) -> str:
     if new is None:
         return "gone"
-    holds = figure.holds(new)
-    before = None if old is None else figure.holds(old)
-    if busy and (holds is False or (old is not None and abs(new - old) > figure.same)):
+    holds, before = figure.holds(new), None if old is None else figure.holds(old)
+    moved = old is not None and abs(new - old) > figure.same
+    if busy and (holds is False or moved):
         return "busy"
     if holds is False:
         return "broken" if before else "not met"
-    if old is None:
-        return "new"
-    if before is False:
-        return "mended"
-    if abs(new - old) > figure.same:
+    if old is None or before is False:
+        return "new" if old is None else "mended"
+    if moved:
         return "moved"
     return "same" if holds is None else "holds"
 
 
 def as_table(found: Sequence[Move], *, only_moved: bool = False) -> str:
     """Figures as Markdown, the worst first: old, new, what is asked, state."""
-    lines = ["| folder | figure | old | new | repeats differ by | asked | |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| folder | figure | old | new | repeats differ by | asked | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     shown = [m for m in found if not (only_moved and m.state in ("holds", "same"))]
     for m in sorted(shown, key=lambda m: (STATES.index(m.state), m.folder, m.name)):
         f = m.figure

@@ -35,7 +35,8 @@ KINDS = ("number", "number", "public", "flag", "number", "category")
 class Size:
     """Size of a consortium.
 
-    enterprises: distinct customers of all banks together. features: those of a bank and of all holders.
+    enterprises: distinct customers of all banks together. features: those of a bank and of all holders. bank_share: of
+    the features, at a bank.
     """
 
     enterprises: int
@@ -43,6 +44,7 @@ class Size:
     banks: int = 17
     holders: int = 5
     epsilon: float = 1.0
+    bank_share: float = BANK_SHARE
 
 
 def build(folder: Path, size: Size, seed: int = 1, *, cached: bool = True) -> tuple[Study, dict[str, Path]]:
@@ -58,7 +60,7 @@ def build(folder: Path, size: Size, seed: int = 1, *, cached: bool = True) -> tu
     home = NodeStore(folder / "stores" / study.authority)
     key = oprf.public_key(home.authority_key(study.alignment.epoch)) if cached else None
     writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}@voprf", key, rng, people)
-    of_bank = max(1, round(BANK_SHARE * size.features)) if holders else size.features
+    of_bank = max(1, round(size.bank_share * size.features)) if holders else size.features
     # A few large banks, many small ones.
     pull = 1 / np.arange(1, size.banks + 1) ** 0.7
     at = np.zeros((n, size.banks), bool)

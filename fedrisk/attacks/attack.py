@@ -12,11 +12,11 @@ Verdict = Literal["held", "broken", "control succeeded", "control failed"]
 class Measured:
     """One figure of one attack.
 
-    attack: name of the attack. target: what was attacked, as codes with "/" between them: a recipe and its release, a
-    message, a model. party: whose record or secret it is; empty where it is nobody's in particular. figure: unit of the
-    numbers: "mu", "auc", "accuracy", "bits", "tpr_at_fpr_0.001" and others. Words for codes of targets, parties, figures
-    and controls are the groups ``attack_...`` of report/words/en.toml. value, low, high: estimate and interval at
-    ``confidence``; equal where the figure is exact. chance: what guessing gives. claimed: the most that the product
+    attack: name of the attack. target: what was attacked, as codes with "/" between them: a recipe and its release,
+    a message, a model. party: whose record or secret it is; empty where it is nobody's in particular. figure: unit of
+    the numbers: "mu", "auc", "accuracy", "bits", "tpr_at_fpr_0.001" and others. Words for codes of targets, parties,
+    figures and controls are the groups ``attack_...`` of report/words/en.toml. value, low, high: estimate and interval
+    at ``confidence``; equal where the figure is exact. chance: what guessing gives. claimed: the most that the product
     says it may be; None where it claims nothing. control: the protection that was switched off, in a word ("noise",
     "pair_masks", ...), for a negative control, which must succeed; empty where the product was attacked as it is.
     trials: how many independent tries the interval stands on. method: the published method, as "Author (year)".
@@ -63,10 +63,10 @@ class Effort:
 class Attack:
     """One attack, in plain words for a data-protection officer, and how it is run.
 
-    attacker: who attacks. knows: what it knows beforehand or sees. wants: what it wants to learn. how: how it goes about
-    it. All of them are English sentences, which catalogues translate (kind "attack"). sources: published methods, as
-    "Author (year)". run: given an empty folder and the effort, yields figures as they come; those of the product as it is and those of
-    its controls. It makes its own tables there and opens no store outside of it.
+    attacker: who attacks. knows: what it knows beforehand or sees. wants: what it wants to learn. how: how it goes
+    about it. All of them are English sentences, which catalogues translate (kind "attack"). sources: published methods,
+    as "Author (year)". run: given an empty folder and the effort, yields figures as they come; those of the product as
+    it is and those of its controls. It makes its own tables there and opens no store outside of it.
     """
 
     name: str

@@ -39,13 +39,13 @@ class Estimate:
     trials: int
 
 
-def share(hits: float, trials: int) -> Estimate:
+def share(hits: float, trials: int, confidence: float = CONFIDENCE) -> Estimate:
     """A probability from hits in independent trials (Clopper & Pearson 1934).
 
     >>> share(0, 10).low, share(10, 10).high
     (0.0, 1.0)
     """
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low = 0.0 if hits <= 0 else float(beta.ppf(tail, hits, trials - hits + 1))
     high = 1.0 if hits >= trials else float(beta.ppf(1 - tail, hits + 1, trials - hits))
     return Estimate(hits / max(trials, 1), low, high, trials)

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from fedrisk.alignment import matching, ristretto
 from fedrisk.clients import common_view, outlet, row_check
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.resend import Incoming
+from fedrisk.clients.store.attempt_store import AttemptStore
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol.payload import Payload
@@ -121,4 +123,21 @@ def without_kept_answers() -> Iterator[None]:
         patch.object(Ledger, "commit", lambda self, release_id, answer: None),
         patch.object(Incoming, "kept", lambda self: None),
     ):
+        yield
+
+
+@contextmanager
+def in_own_order() -> Iterator[None]:
+    """Lists stand in the order of the bank's table, which is that of its ids, in place of one that is drawn."""
+    with (
+        patch.object(matching, "_order", lambda n, rng: np.arange(n)),
+        patch.object(AttemptStore, "row_order", lambda self, rows: np.arange(rows)),
+    ):
+        yield
+
+
+@contextmanager
+def without_blinds() -> Iterator[None]:
+    """Institutions send the key authority their ids hashed to the group, and nothing hides them."""
+    with patch.object(ristretto, "random_scalars", lambda count: (1).to_bytes(32, "little") * count):
         yield

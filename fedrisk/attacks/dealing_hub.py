@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.attacks.attack import Attack, Effort, Measured
+from fedrisk.attacks.coin_games import Estimate
 from fedrisk.attacks.consortium import build
 from fedrisk.attacks.controls import one_colluder_too_many, reused_key_stream, without_pair_masks
 from fedrisk.attacks.dealt import Dealt, Ring, dealt_products, noises, witnessing
 from fedrisk.attacks.intervals import CONFIDENCE, deviation, share, uneven
 from fedrisk.attacks.recorded import Record
-from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, MANY_STUDIES, province
+from fedrisk.attacks.small_province import BANKS, CHEAP, COLUMNS, HOLDERS, MANY_STUDIES, province
 from fedrisk.secure.ring import to_signed
 
 NAME = "dealing_hub"
 DEALER = "Beaver (1991, 1998)"
 MASKS = "Bonawitz et al. (2017)"
+GDP = "Dong, Roth & Su (2022)"
 ENTERPRISES = 1500
 RECORD: dict[str, Any] = {"debt": 9e3, "late": 0.0, "grade": "A", "bad": 0}
 CHANGED: dict[str, Any] = {"debt": 9e5, "late": 9.0, "grade": "C", "bad": 1}
@@ -48,22 +51,12 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
 
 def _guessed(target: str, hits: int, trials: int, chance: float, begun: float, **more: Any) -> Measured:
     """Share of right guesses."""
-    low, high = share(hits, trials)
-    value = hits / trials
-    return _figure(
-        target, "accuracy", begun, value=value, low=low, high=high, chance=chance, trials=trials, **more
-    )
+    return _figure(target, "accuracy", share(hits, trials), begun, chance=chance, **more)
 
 
-def _figure(target: str, figure: str, begun: float, **more: Any) -> Measured:
-    return Measured(
-        attack=NAME,
-        target=target,
-        figure=figure,
-        confidence=CONFIDENCE,
-        seconds=time.monotonic() - begun,
-        **more,
-    )
+def _figure(target: str, figure: str, found: Estimate, begun: float, **more: Any) -> Measured:
+    more = {"confidence": CONFIDENCE, "seconds": time.monotonic() - begun, **vars(found), **more}
+    return Measured(attack=NAME, target=target, figure=figure, **more)
 
 
 # --- one number of one row, all others known ----------------------------------------------------------------
@@ -72,7 +65,7 @@ def _figure(target: str, figure: str, begun: float, **more: Any) -> Measured:
 def _numbers(folder: Path, effort: Effort) -> Iterator[Measured]:
     """A label of a bank, and a number of a holder's row: of two candidates, which is the true one?"""
     consortium, rng = (
-        build(folder, holders=HOLDERS, enterprises=ENTERPRISES, policy=MANY_STUDIES),
+        build(folder, holders=HOLDERS, enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP),
         np.random.default_rng(effort.seed),
     )
     for control, studies in (("", 2 if effort.quick else 30), ("pair_masks", 1 if effort.quick else 3)):
@@ -82,11 +75,12 @@ def _numbers(folder: Path, effort: Effort) -> Iterator[Measured]:
                 record = consortium.stopped("score", wire=False)
             for dealt in dealt_products(consortium.study, record, seen):
                 truth = seen.matrices[dealt.release, dealt.product.id, "right"]
-                kind = "rows of the Gram matrix" if dealt.release == "gram" else "labels"
-                tries.setdefault((kind, dealt.product.right), []).extend(guesses(dealt, truth, rng))
+                kind = "row" if dealt.release == "gram" else "label"
+                party = "bank" if dealt.product.right in BANKS else "holder"
+                tries.setdefault((kind, party), []).extend(guesses(dealt, truth, rng))
         for (target, party), right in sorted(tries.items()):
             more = {"party": party, "control": control, "method": DEALER}
-            yield _guessed(target, sum(right), len(right), 0.5, begun, **more)
+            yield _guessed(f"parts/{target}", sum(right), len(right), 0.5, begun, **more)
 
 
 def guesses(dealt: Dealt, truth: Ring, rng: np.random.Generator) -> list[bool]:
@@ -116,7 +110,7 @@ def _size(number: Ring) -> float:
 
 def _digits(folder: Path, effort: Effort) -> Iterator[Measured]:
     """How far half bytes of the parts of sums are from uniform."""
-    consortium = build(folder, BANKS[:2], ("tax",), enterprises=ENTERPRISES, policy=MANY_STUDIES)
+    consortium = build(folder, BANKS[:2], ("tax",), enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP)
     for control, studies in (("", 1 if effort.quick else 20), ("pair_masks", 1)):
         begun, counts, sizes = time.monotonic(), np.zeros(16, np.int64), 0
         for _ in range(studies):
@@ -125,11 +119,8 @@ def _digits(folder: Path, effort: Effort) -> Iterator[Measured]:
             for array in parts(record).values():
                 counts += digit_counts([array])
                 sizes += array.size
-        value, low, high = uneven(counts)
-        yield _figure(
-            "parts of sums: digits", "bits", begun, value=value, low=low, high=high, chance=0.0,
-            control=control, trials=sizes, method=MASKS,
-        )  # fmt: skip
+        found = replace(uneven(counts), trials=sizes)
+        yield _figure("parts/digits", "bits", found, begun, chance=0.0, control=control, method=MASKS)
 
 
 def parts(record: Record) -> dict[tuple[str, str, str], Ring]:
@@ -162,7 +153,7 @@ def _pads(folder: Path, effort: Effort) -> Iterator[Measured]:
     """
     rng = np.random.default_rng(effort.seed)
     twins = _Twins(folder)
-    for control, games in (("", 16 if effort.quick else 100), ("key_stream", 16)):
+    for control, games in (("", 16 if effort.quick else 100), ("key_stream", 20)):
         begun, hits = time.monotonic(), 0
         with reused_key_stream() if control else nullcontext():
             before = parts(twins.run(None))
@@ -173,7 +164,8 @@ def _pads(folder: Path, effort: Effort) -> Iterator[Measured]:
                     for b in twins.banks
                 }
                 hits += max(moved, key=lambda b: (moved[b], rng.random())) == bank
-        yield _guessed("parts of sums: two attempts", hits, games, 0.5, begun, control=control, method=MASKS)
+        more = {"party": "bank", "control": control, "method": MASKS}
+        yield _guessed("parts/two_attempts", hits, games, 0.5, begun, **more)
 
 
 class _Twins:
@@ -225,9 +217,9 @@ def _opened(folder: Path, effort: Effort) -> Iterator[Measured]:
     unmasked = masked + dealt.s
     label, read = truth[:, 0] > 0, unmasked[:, 0] > 0
     blind = max(label.mean(), 1 - label.mean())
-    more = {"party": "alfa", "control": "one_colluder_too_many", "method": DEALER}
+    more = {"party": "bank", "control": "one_colluder_too_many", "method": DEALER}
     yield _guessed(
-        "labels, hub and holder", int((label == read).sum()), len(label), float(blind), begun, **more
+        "masked_matrices/label", int((label == read).sum()), len(label), float(blind), begun, **more
     )
 
 
@@ -258,18 +250,23 @@ def _colluding(folder: Path, effort: Effort) -> Iterator[Measured]:
     moved = math.sqrt(len(columns["bank"])) * 2**counts.scale_bits
     for colluders, control in ((1, ""), (2, "one_colluder_too_many")):
         honest = [np.sum([noise[b] for b in BANKS[colluders:]], axis=0).ravel() for noise in drawn]
-        sd, low, high = deviation(np.concatenate(honest))
-        yield _figure(
-            f"label counts, {colluders} of 3 banks look", "mu", begun, party=BANKS[-1], value=moved / sd,
-            low=moved / high, high=moved / low, claimed=counts.mu, control=control, trials=sum(h.size for h in honest),
-            method="Dong, Roth & Su (2022)",
-        )  # fmt: skip
+        found = inverse(deviation(np.concatenate(honest)), moved)
+        more = {"claimed": counts.mu, "control": control, "party": "bank", "method": GDP}
+        yield _figure(f"scorecard/counts/colluding_{colluders}", "mu", found, begun, **more)
+
+
+def inverse(deviation: Estimate, moved: float) -> Estimate:
+    """The mu that noise of such a deviation makes of what a record moves."""
+    return Estimate(moved / deviation.value, moved / deviation.high, moved / deviation.low, deviation.trials)
 
 
 ATTACK = Attack(
     name=NAME,
-    attacker="the hub, which deals the masks of secure products and sees all messages; it knows all records but one",
-    wants="a label, a row of a holder's matrix, whose record changed, or an institution's own part of a sum",
-    sources=(DEALER, MASKS, "Dong, Roth & Su (2022)"),
+    attacker="The hub that deals the masks",
+    knows="All masks that it dealt, all messages, and all records but one; in some cases what a member hands it",
+    wants="A label, a number of a holder's row, whose record changed, or an institution's own part of a sum",
+    how="It works out what a part of a sum would be for each of two candidates and asks which fits; it counts digits, "
+    "and compares the same sum of two attempts",
+    sources=(DEALER, MASKS, GDP),
     run=run,
 )

@@ -29,13 +29,13 @@ LATER = frozenset({"gram", "recount", "evaluation"})
 
 @dataclass(frozen=True, kw_only=True)
 class Lie:
-    """One lie of the hub.
+    """One lie of the hub, by its code.
 
     tell: makes the change of messages for a consortium of ``banks`` and ``holders``. at: the exchange in which members
     refuse. spares: releases that nobody may have been charged for by then; None for all. codes: of the refusal.
     """
 
-    name: str
+    code: str
     tell: Callable[["Consortium"], Change]
     at: str
     spares: frozenset[str] | None = LATER
@@ -254,37 +254,37 @@ def _always(change: Change) -> Callable[["Consortium"], Change]:
 NAN, HUGE = float("nan"), 1e300
 LIES: tuple[Lie, ...] = (
     Lie(
-        name="totals that are no numbers",
+        code="not_a_number",
         tell=_always(totals_that_are_none("mask", "counts", NAN)),
         at="mask",
     ),
     Lie(
-        name="totals that no rows can make",
+        code="impossible_totals",
         tell=_always(totals_that_are_none("mask", "counts", HUGE)),
         at="mask",
     ),
     Lie(
-        name="totals of the second release that are no numbers",
+        code="not_a_number_later",
         tell=_always(totals_that_are_none("score", "card", NAN)),
         at="score",
         spares=frozenset({"evaluation"}),
     ),
-    Lie(name="a small radius for another member", tell=_always(small_radii()), at="mask"),
+    Lie(code="small_radius", tell=_always(small_radii()), at="mask"),
     Lie(
-        name="a bin around one enterprise",
+        code="bin_around_one",
         tell=_always(edge_around_one("sales", 4000.0, 4001.0)),
         at="mask",
         spares=LATER | {"counts"},
     ),
     Lie(
-        name="points that number bins",
+        code="points_as_digits",
         tell=_always(points_as_digits()),
         at="score",
         spares=frozenset({"evaluation"}),
         codes=("protocol", "config"),
     ),
     Lie(
-        name="another kind of run for one member",
+        code="two_kinds_of_run",
         tell=two_kinds_of_run,
         at="evaluate",
         spares=None,
@@ -292,7 +292,7 @@ LIES: tuple[Lie, ...] = (
         holders=(),
     ),
     Lie(
-        name="other facts of a member for the others",
+        code="other_facts",
         tell=_always(other_statement("alfa", "rows", ["beta", "tax"])),
         at="",
         spares=None,
@@ -300,30 +300,30 @@ LIES: tuple[Lie, ...] = (
         banks=BANKS[:2],
     ),
     Lie(
-        name="training and hold-out swapped for one side",
+        code="other_uses",
         tell=_always(other_uses(["tax"])),
         at="mask",
         spares=LATER | {"counts"},
     ),
     Lie(
-        name="one training row",
+        code="one_training_row",
         tell=_always(one_training_row()),
         at="edges",
         spares=None,
         codes=("policy", "refused", "protocol"),
     ),
     Lie(
-        name="rows of enterprises that are no customers",
+        code="rows_of_others",
         tell=_always(rows_of_others()),
         at="mask",
     ),
     Lie(
-        name="an order that does not fit the other side's",
+        code="wrong_order",
         tell=_always(order_that_does_not_fit()),
         at="mask",
     ),
     Lie(
-        name="an envelope that was changed",
+        code="changed_envelope",
         tell=_always(broken_envelope()),
         at="release",
         spares=LATER,

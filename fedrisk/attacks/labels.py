@@ -76,9 +76,7 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     yield from _by_difference(small, size.coins, rng, control="noise")
 
 
-def _by_coin(
-    rows: Rows, studies: int, rng: np.random.Generator, control: str = ""
-) -> Iterator[Measured]:
+def _by_coin(rows: Rows, studies: int, rng: np.random.Generator, control: str = "") -> Iterator[Measured]:
     """The label of one row is a coin, all others are known to the holder."""
     mu, kind = FLIPPED * total_mu(rows.facts.study), f"epsilon_{rows.facts.study.privacy.epsilon:g}"
     coin = rng.random(studies) < 0.5
@@ -159,9 +157,7 @@ def _guess(simulator: Simulator, made: Study, part: NDArray[np.bool_]) -> Floats
     return np.where(part, odds + hot @ left, odds)
 
 
-def _by_difference(
-    rows: Rows, studies: int, rng: np.random.Generator, control: str
-) -> Iterator[Measured]:
+def _by_difference(rows: Rows, studies: int, rng: np.random.Generator, control: str) -> Iterator[Measured]:
     """Two studies that differ by one customer: without noise the holder's totals differ by its label."""
     mu = FLIPPED * total_mu(rows.facts.study) * math.sqrt(2)
     simulator, right = Simulator(rows, noise=False), 0

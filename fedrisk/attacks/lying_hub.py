@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fedrisk.attacks.attack import Attack, Effort, Measured
+from fedrisk.attacks.coin_games import Estimate
 from fedrisk.attacks.consortium import Consortium, build
 from fedrisk.attacks.controls import (
     without_card_check,
@@ -27,9 +28,10 @@ from fedrisk.attacks.controls import (
     without_row_check,
 )
 from fedrisk.attacks.crafted import bits, codes_of, digits, guessed, lying, one_column, opening
+from fedrisk.attacks.dealing_hub import inverse
 from fedrisk.attacks.dealt import Ring, noises, witnessing
 from fedrisk.attacks.hub_lies import LIES, Lie, points_of_one, rows_of_others, two_kinds_of_run
-from fedrisk.attacks.intervals import CONFIDENCE, deviation, share
+from fedrisk.attacks.intervals import CONFIDENCE, certain, deviation, share
 from fedrisk.attacks.lies import spends
 from fedrisk.attacks.recorded import Record, Step, Stopped
 from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, MANY_STUDIES
@@ -54,24 +56,27 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     yield from _crafted(folder / "crafted", effort)
 
 
-def _figure(target: str, figure: str, begun: float, **more: Any) -> Measured:
-    more = {"confidence": CONFIDENCE, "seconds": time.monotonic() - begun, "method": "exact", **more}
+def _figure(target: str, figure: str, found: Estimate, begun: float, **more: Any) -> Measured:
+    more = {
+        "seconds": time.monotonic() - begun,
+        "method": "exact",
+        "confidence": CONFIDENCE,
+        **vars(found),
+        **more,
+    }
     return Measured(attack=NAME, target=target, figure=figure, **more)
 
 
 def _through(target: str, through: bool, begun: float, **more: Any) -> Measured:
-    """Whether a lie got through, which is certain and no estimate."""
-    value = float(through)
-    return _figure(
-        target, "got_through", begun, value=value, low=value, high=value, claimed=0.0, trials=1, **more
-    )
+    """Whether a lie got through."""
+    return _figure(f"lies/{target}", "got_through", certain(through), begun, claimed=0.0, **more)
 
 
 def _refused(folder: Path) -> Iterator[Measured]:
     for k, lie in enumerate(LIES):
         begun = time.monotonic()
         consortium = build(folder / str(k), lie.banks, lie.holders, enterprises=ENTERPRISES)
-        yield _through(lie.name, got_through(consortium, lie), begun)
+        yield _through(lie.code, got_through(consortium, lie), begun)
 
 
 def got_through(consortium: Consortium, lie: Lie) -> bool:
@@ -95,7 +100,7 @@ def _again(folder: Path) -> Iterator[Measured]:
         with without_kept_answers() if control else nullcontext():
             found = _asked_again(consortium, AGAIN if control else 3)
         different = len({a.array("tax").tobytes() for a in found if a.refusal is None}) > 1
-        yield _through("the same request for another answer", different, begun, party="tax", control=control)
+        yield _through("same_request", different, begun, party="holder", control=control)
 
     def replayed(record: Record, step: Step) -> None:
         if step.action == "release":
@@ -107,7 +112,7 @@ def _again(folder: Path) -> Iterator[Measured]:
     answers: list[Payload] = []
     with suppress(Stopped):
         consortium.run(change=replayed)
-    yield _through("envelopes of an earlier attempt", answers[0].refusal is None, begun, party="tax")
+    yield _through("old_envelopes", answers[0].refusal is None, begun, party="holder")
 
 
 def _asked_again(consortium: Consortium, times: int) -> list[Payload]:
@@ -133,7 +138,7 @@ def _rows(folder: Path) -> Iterator[Measured]:
     begun, consortium = time.monotonic(), build(folder, enterprises=ENTERPRISES)
     with without_row_check(), opening() as loot:
         consortium.stopped("deliver", lie=rows_of_others())
-    target = "rows of enterprises that are no customers"
+    target = "rows_of_others"
     yield _through(target, bool(len(loot.external)), begun, control="row_check")
 
 
@@ -144,15 +149,13 @@ def _card(folder: Path) -> Iterator[Measured]:
         record = consortium.stopped("deliver", lie=points_of_one("sales"))
     loot.bins = [Bins.from_dict(b) for b in record.told_part("bins").get("bins")]
     truth = codes_of(loot, consortium.tables)["tax", "sales"]
-    yield _read("points of one column", loot.external, truth, begun, party="tax", control="card_check")
+    yield _read("lies/points_of_one", loot.external, truth, begun, party="holder", control="card_check")
 
 
 def _read(target: str, seen: Ring, truth: Ring, begun: float, **more: Any) -> Measured:
     """Share of enterprises whose bin is read from what was seen, beside guessing the commonest."""
-    right, rows = round(guessed(seen, truth) * len(truth)), len(truth)
-    low, high = share(right, rows)
-    more = {"chance": guessed(0 * truth, truth), "trials": rows, **more}
-    return _figure(target, "accuracy", begun, value=right / rows, low=low, high=high, **more)
+    found = share(round(guessed(seen, truth) * len(truth)), len(truth))
+    return _figure(target, "accuracy", found, begun, chance=guessed(0 * truth, truth), **more)
 
 
 def _seeded(folder: Path, effort: Effort) -> Iterator[Measured]:
@@ -174,12 +177,10 @@ def _seeded(folder: Path, effort: Effort) -> Iterator[Measured]:
             consortium.stopped("calibrate", lie=two_kinds_of_run(consortium), wire=False)
         released = seen.releases["counts"]
     assert released is not None
-    sd, low, high = deviation(np.concatenate([noise[BANKS[-1]].ravel() for noise in drawn]))
-    moved = math.sqrt(len(columns["bank"])) * 2**released.scale_bits
-    yield _figure(
-        "another kind of run for one member", "mu", begun, party=BANKS[-1], value=moved / sd, low=moved / high,
-        high=moved / low, claimed=released.mu, control="common_view", trials=len(drawn), method=GDP,
-    )  # fmt: skip
+    noise = deviation(np.concatenate([noise[BANKS[-1]].ravel() for noise in drawn]))
+    found = inverse(noise, math.sqrt(len(columns["bank"])) * 2**released.scale_bits)
+    more = {"party": "bank", "claimed": released.mu, "control": "common_view", "method": GDP}
+    yield _figure("lies/two_kinds_of_run", "mu", found, begun, **more)
 
 
 # --- totals that nobody can check ---------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def _seeded(folder: Path, effort: Effort) -> Iterator[Measured]:
 def _crafted(folder: Path, effort: Effort) -> Iterator[Measured]:
     """Bits of a holder's records that a bank gets by totals which it and the hub make up."""
     rules = {"scores": "bands", "band_columns": 2}
-    for name, targets in (("digits", digits), ("one column", one_column("sales"))):
+    for name, targets in (("digits", digits), ("one_column", one_column("sales"))):
         if effort.quick and name != "digits":
             continue
         begun = time.monotonic()
@@ -196,17 +197,19 @@ def _crafted(folder: Path, effort: Effort) -> Iterator[Measured]:
         with lying(targets) as loot:
             run = consortium.run(wire=False)
         limit = math.log2(run.nodes["tax"].institution.policy.score_values)
-        told, everything = bits(loot.external), bits(*codes_of(loot, consortium.tables).values())
-        yield _figure(
-            f"totals made up by hub and bank: {name}, of {everything:.1f} bits", "bits", begun, party="tax, power",
-            value=told, low=told, high=told, claimed=limit, trials=len(loot.ids),
-        )  # fmt: skip
+        told = certain(bits(loot.external), len(loot.ids))
+        everything = bits(*codes_of(loot, consortium.tables).values())
+        more = {"party": "holder", "claimed": min(limit, everything)}
+        yield _figure(f"made_up_totals/{name}", "bits", told, begun, **more)
 
 
 ATTACK = Attack(
     name=NAME,
-    attacker="a hub that sends what it likes to whom it likes; in some figures together with a bank",
-    wants="that members compute on what does not follow, and so a record",
+    attacker="A hub that sends what it likes to whom it likes",
+    knows="All messages; in some cases a bank helps it",
+    wants="That members compute on what does not follow from the records, and so a record",
+    how="It tells each lie in a study of its own and sees whether members go on; it asks again for other noise and "
+    "makes up totals",
     sources=("Goldreich, Micali & Wigderson (1987)", "Freivalds (1979)", GDP),
     run=run,
 )

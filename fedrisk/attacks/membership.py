@@ -218,9 +218,7 @@ def _noise(found: Estimate) -> Measured:
     return _measured("scorecard/simulation", "", "stated_noise", found, "", claimed=1.0)
 
 
-def _measured(
-    target: str, party: str, figure: str, found: Estimate, method: str, **about: Any
-) -> Measured:
+def _measured(target: str, party: str, figure: str, found: Estimate, method: str, **about: Any) -> Measured:
     return Measured(
         attack=NAME,
         target=target,

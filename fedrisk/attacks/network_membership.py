@@ -117,7 +117,9 @@ def _private(trainer: "Trainer", size: Size, rng: np.random.Generator) -> Iterat
     yield from _learnt(seen, kind, claimed=gdp_area(mu))
 
 
-def _published(trainer: "Trainer", studies: int, rng: np.random.Generator, control: str) -> Iterator[Measured]:
+def _published(
+    trainer: "Trainer", studies: int, rng: np.random.Generator, control: str
+) -> Iterator[Measured]:
     """The control: trained without noise, the weights alone tell who took part."""
     _, seen, _, _ = _played(trainer, studies, rng)
     kind = "epsilon_inf"
@@ -148,9 +150,7 @@ def _learnt(seen: Seen, kind: str, *, claimed: float | None, control: str = "") 
         areas = np.array([area(s, c).value for s, c in zip(score, seen.coin[half:], strict=True)])
         found = by_study(areas, score.size)
         target = f"network/{name}/random/{kind}"
-        yield _measured(
-            target, "auc", found, METHODS[name], chance=0.5, claimed=claimed, control=control
-        )
+        yield _measured(target, "auc", found, METHODS[name], chance=0.5, claimed=claimed, control=control)
 
 
 def _played(

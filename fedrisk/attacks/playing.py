@@ -1,4 +1,4 @@
-"""Playing attacks: each in an empty folder of its own, which is the home of all stores while it lasts, and gone after it."""
+"""Playing attacks: each in an empty folder of its own, the home of all stores while it lasts, and gone after it."""
 
 import os
 import shutil
@@ -69,9 +69,7 @@ def play(
             except Exception as error:
                 # Its tables are made up: the text may be shown.
                 failed = f"{type(error).__name__}: {error}".splitlines()[0]
-        yield Played(
-            attack=attack, figures=tuple(figures), seconds=time.monotonic() - start, failed=failed
-        )
+        yield Played(attack=attack, figures=tuple(figures), seconds=time.monotonic() - start, failed=failed)
 
 
 @contextmanager

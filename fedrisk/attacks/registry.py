@@ -4,7 +4,7 @@ import importlib
 
 from fedrisk.attacks.attack import Attack
 
-MODULES: tuple[str, ...] = ("dealing_hub",)
+MODULES: tuple[str, ...] = ("audit", "dealing_hub", "lying_hub", "linkage", "side_channels")
 """Modules of this package with an attack, in the order in which they run."""
 
 

@@ -13,22 +13,27 @@ Control: answers leave when their work is done.
 """
 
 import copy
+import itertools
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.attacks.attack import Attack, Effort, Measured
+from fedrisk.attacks.coin_games import Estimate
 from fedrisk.attacks.consortium import Consortium, build
-from fedrisk.attacks.intervals import CONFIDENCE, share
+from fedrisk.attacks.intervals import CONFIDENCE, certain, share
 from fedrisk.attacks.recorded import Record
-from fedrisk.attacks.small_province import MANY_STUDIES
+from fedrisk.attacks.small_province import CHEAP, MANY_STUDIES
+from fedrisk.clients import outlet
 from fedrisk.clients.answer_steps import GROWTH, AnswerSteps
 from fedrisk.errors import PeerError
 from fedrisk.models.champion import fit_champion
@@ -37,7 +42,7 @@ from fedrisk.protocol.payload import Payload
 
 NAME = "side_channels"
 BUCKETS = "Köpf & Dürmuth (2009)"
-ENTERPRISES = 900
+ENTERPRISES, MORE = 900, 2500
 Floats = NDArray[np.float64]
 Change = Callable[[dict[str, pd.DataFrame], dict[str, int]], None]
 """Changes one record in tables; rows: by institution, the row of an enterprise that all know and that is trained on."""
@@ -49,9 +54,15 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     yield from _times(folder / "times", effort)
 
 
-def _figure(target: str, figure: str, begun: float, **more: Any) -> Measured:
-    seconds = time.monotonic() - begun
-    return Measured(attack=NAME, target=target, figure=figure, confidence=CONFIDENCE, seconds=seconds, **more)
+def _figure(target: str, figure: str, found: Estimate, begun: float, **more: Any) -> Measured:
+    more = {
+        "seconds": time.monotonic() - begun,
+        "method": "exact",
+        "confidence": CONFIDENCE,
+        **vars(found),
+        **more,
+    }
+    return Measured(attack=NAME, target=target, figure=figure, **more)
 
 
 # --- sizes and refusals -------------------------------------------------------------------------------------
@@ -67,23 +78,26 @@ def _to(name: str, column: str, value: Any) -> Change:
 
 
 CHANGES: dict[str, tuple[str, Change]] = {
-    "another label": ("alfa", _to("alfa", "bad", 1)),
-    "another category": ("alfa", _to("alfa", "grade", "C")),
-    "a missing category": ("alfa", _to("alfa", "grade", None)),
-    "a missing number": ("alfa", _to("alfa", "debt", math.nan)),
-    "the greatest number": ("alfa", _to("alfa", "debt", 1e6)),
-    "a number at an edge": ("alfa", _to("alfa", "late", 1.5)),
-    "a number of many digits": ("alfa", _to("alfa", "debt", 123456.78901234567)),
-    "a number next to zero": ("tax", _to("tax", "sales", 5e-324)),
-    "the least number of a holder": ("tax", _to("tax", "sales", -5e6)),
-    "a missing number of a holder": ("tax", _to("tax", "growth", math.nan)),
-    "an enterprise that the holder does not know": ("tax", _to("tax", "id", "STRANGER")),
+    "another_label": ("bank", _to("alfa", "bad", 1)),
+    "another_category": ("bank", _to("alfa", "grade", "C")),
+    "missing_category": ("bank", _to("alfa", "grade", None)),
+    "missing_number": ("bank", _to("alfa", "debt", math.nan)),
+    "greatest_number": ("bank", _to("alfa", "debt", 1e6)),
+    "number_at_edge": ("bank", _to("alfa", "late", 1.5)),
+    "many_digits": ("bank", _to("alfa", "debt", 123456.78901234567)),
+    "next_to_zero": ("holder", _to("tax", "sales", 5e-324)),
+    "least_number": ("holder", _to("tax", "sales", -5e6)),
+    "missing_at_holder": ("holder", _to("tax", "growth", math.nan)),
+    "unknown_to_holder": ("holder", _to("tax", "id", "STRANGER")),
 }
 """By what changes: whose record it is, and the change."""
 
 
 def _sizes(folder: Path, effort: Effort) -> Iterator[Measured]:
-    consortium, begun = build(folder, enterprises=ENTERPRISES, policy=MANY_STUDIES), time.monotonic()
+    consortium, begun = (
+        build(folder, enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP),
+        time.monotonic(),
+    )
     first = consortium.run(wire=False)
     tables = {name: table.reset_index(drop=True) for name, table in consortium.tables.items()}
     rows = _rows_of_one(first.scores("alfa"), tables)
@@ -103,18 +117,14 @@ def _sizes(folder: Path, effort: Effort) -> Iterator[Measured]:
         except PeerError:
             refused = True
         found, known = sizes(consortium.last), seen.setdefault(form_of(consortium.last), {})
-        other = sum(known.setdefault(key, size) != size for key, size in found.items())
+        compared = [size == known[key] for key, size in found.items() if key in known]
+        for key, size in found.items():
+            known.setdefault(key, size)
         if target:
-            yield _certain(
-                f"sizes of messages: {target}", other / max(1, len(found)), begun, party, len(found)
-            )
-            yield _certain(f"refusals: {target}", float(refused), begun, party, 1)
-
-
-def _certain(target: str, value: float, begun: float, party: str, trials: int) -> Measured:
-    """A share that is no estimate."""
-    more = {"value": value, "low": value, "high": value, "claimed": 0.0, "method": "exact"}
-    return _figure(target, "share", begun, party=party, trials=trials, **more)
+            more = {"party": party, "claimed": 0.0}
+            other = certain(1 - float(np.mean(compared or [True])), len(compared))
+            yield _figure(f"sizes/{target}", "share", other, begun, **more)
+            yield _figure(f"refusals/{target}", "share", certain(refused), begun, **more)
 
 
 def _rows_of_one(scores: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict[str, int]:
@@ -161,8 +171,8 @@ def form_of(record: Record) -> object:
 def _times(folder: Path, effort: Effort) -> Iterator[Measured]:
     """Which of two tables the bank has, by the time of one answer: as it was made, and as it leaves."""
     begun, rng = time.monotonic(), np.random.default_rng(effort.seed)
-    waiting = two_tables(folder, 16 if effort.quick else 100)
-    learnt, looks = (4, 14) if effort.quick else (50, 200)
+    waiting = two_tables(folder, 24 if effort.quick else 100)
+    learnt, looks = (4, 16) if effort.quick else (50, 200)
     seen = np.array([[w.seconds() for w in waiting] for _ in range(learnt + looks)]).T
     known, tried = seen[:, :learnt], seen[:, learnt:]
     made = sum(_nearer(known, t) == side for side in (0, 1) for t in tried[side])
@@ -170,11 +180,8 @@ def _times(folder: Path, effort: Effort) -> Iterator[Measured]:
     apart = float(np.abs(np.sort(np.log(tried[0])) - np.sort(np.log(tried[1]))).mean())
     bound = 0.5 + min(0.5, apart / math.log(GROWTH) / 2)
     for hits, claimed, control in ((left, bound, ""), (made, 0.5, "answer_steps")):
-        low, high = share(hits, 2 * looks)
-        yield _figure(
-            "time of the last answer: a label flipped", "accuracy", begun, party="alfa", value=hits / (2 * looks),
-            low=low, high=high, chance=0.5, claimed=claimed, control=control, trials=2 * looks, method=BUCKETS,
-        )  # fmt: skip
+        more = {"party": "bank", "chance": 0.5, "claimed": claimed, "control": control, "method": BUCKETS}
+        yield _figure("last_answer/time", "accuracy", share(hits, 2 * looks), begun, **more)
 
 
 def _nearer(known: Floats, seconds: float) -> int:
@@ -195,7 +202,8 @@ class _Waiting:
     def __init__(self, consortium: Consortium, table: pd.DataFrame, kept: Path) -> None:
         self.consortium, self.table, self.kept = consortium, table, kept
         self._put()
-        self.record = consortium.stopped("deliver", wire=False)
+        with same_noise():
+            self.record = consortium.stopped("deliver", wire=False)
         self.store = consortium.nodes["alfa"].store.path
         shutil.copytree(self.store, kept)
 
@@ -216,9 +224,22 @@ class _Waiting:
         return took
 
 
+@contextmanager
+def same_noise() -> Iterator[None]:
+    """Noise that is the same in each study, so that times of two studies differ by the record alone."""
+    draw, numbers = vars(outlet)["discrete_gaussian"], itertools.count()
+
+    def drawn(sigma: float, shape: Any, **_: Any) -> NDArray[Any]:
+        made: NDArray[Any] = draw(sigma, shape, research_seed=next(numbers).to_bytes(32, "big"))
+        return made
+
+    with patch.object(outlet, "discrete_gaussian", drawn):
+        yield
+
+
 def two_tables(folder: Path, searched: int) -> list[_Waiting]:
     """A bank's table, and that with the label flipped, of so many that are searched, that moves boosting most."""
-    consortium = build(folder / "c", enterprises=ENTERPRISES, policy=MANY_STUDIES)
+    consortium = build(folder / "c", enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP)
     scores = consortium.run(wire=False).scores("alfa")
     table = consortium.tables["alfa"].sort_values("id", ignore_index=True)
     fit = table["id"].isin(scores["id"][scores["split"] == "training"]).to_numpy()
@@ -241,8 +262,11 @@ def _rounds(inputs: pd.DataFrame, label: NDArray[Any]) -> int:
 
 ATTACK = Attack(
     name=NAME,
-    attacker="the hub, or whoever is between it and a node, and knows all records but one",
-    wants="that record, by sizes, refusals and times of messages",
+    attacker="The hub, or whoever is between it and a node",
+    knows="All records but one, and sizes and times of all messages",
+    wants="That record",
+    how="It compares sizes, refusals and times of studies whose tables differ in one record, and looks for the label "
+    "whose flip moves times most",
     sources=(BUCKETS,),
     run=run,
 )

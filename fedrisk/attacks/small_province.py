@@ -11,8 +11,11 @@ BANKS = ("alfa", "beta", "gama")
 HOLDERS = ("tax", "power")
 SHARE = {"alfa": 0.65, "beta": 0.4, "gama": 0.3, "tax": 0.85, "power": 0.7}
 
-MANY_STUDIES: dict[str, Any] = {"cap_epsilon": 10_000.0, "scored_versions": 10_000}
-"""Rules of an institution that is in as many studies as an attack needs."""
+MANY_STUDIES: dict[str, Any] = {"cap_epsilon": 100.0, "scored_versions": 10_000}
+"""Rules of an institution that is in as many studies as an attack needs, at the epsilon of `CHEAP`."""
+
+CHEAP: dict[str, Any] = {"privacy": {"epsilon": 2.0}}
+"""Of such studies."""
 
 COLUMNS: dict[str, list[dict[str, Any]]] = {
     "bank": [

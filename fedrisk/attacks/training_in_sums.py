@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from fedrisk.attacks.consortium import Run
 from fedrisk.models.binning import Bins
+from fedrisk.models.knowledge import NOTHING
 from fedrisk.models.network import NetworkDesign, NetworkTrainee, logits
 from fedrisk.models.network_inputs import encode
 from fedrisk.models.tuning import Tuning
 from fedrisk.recipes.network.design import design_of, first_weights, tuning
-from fedrisk.models.knowledge import NOTHING
 from fedrisk.releases.gradient_sums import TrainingPlan
 from fedrisk.secure.fixed_point import BITS, dequantise
 from fedrisk.server.optimiser import Optimiser
@@ -97,9 +97,7 @@ class Trainer:
         self._trainee = NetworkTrainee(self.design, rows.inputs, rows.label)
         self._first = first_weights(rows.study, self.design, rows.bins, NOTHING, 0).astype(float)
 
-    def train(
-        self, part: NDArray[np.bool_], targets: NDArray[np.intp], rng: np.random.Generator
-    ) -> Training:
+    def train(self, part: NDArray[np.bool_], targets: NDArray[np.intp], rng: np.random.Generator) -> Training:
         """One training on the rows that take part, (n,); targets: whose likelihood ratios are worked out."""
         plan, optimiser, path = self.rows.plan, Optimiser(self._first, self.tuning), []
         variance = plan.variance if self.noise else 0.0

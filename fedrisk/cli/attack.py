@@ -1,4 +1,4 @@
-"""``fedrisk attack``: attacks on studies between real nodes, on made-up tables, against chance and against the claims."""
+"""``fedrisk attack``: attacks on studies between real nodes, on made-up tables, against chance and the claims."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +48,9 @@ def attack(
         _list(chosen, as_json)
         return
     if folder is None and not as_json:
-        raise ConfigError("fedrisk attack writes a page and figures; name their folder by --out, or ask for --json")
+        raise ConfigError(
+            "fedrisk attack writes a page and figures; name their folder by --out, or ask for --json"
+        )
     effort = Effort(quick=quick, seed=seed)
     played = list(play(chosen, effort, begins=_begins, measured=_measured))
     content = as_plain(played, effort)

@@ -1,5 +1,6 @@
 """``fedrisk bench``: a sweep of studies with baselines on the same rows, for research on privacy and accuracy."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,7 @@ def bench(
     """
     from fedrisk.cli.bench_screen import SweepProgress, show
     from fedrisk.lab.sweep import load_sweep
-    from fedrisk.lab.sweep_folder import PAGE, RESULTS
+    from fedrisk.lab.sweep_folder import RESULTS
     from fedrisk.lab.sweep_run import run_sweep
 
     sweep = load_sweep(sweep_file)
@@ -71,7 +72,7 @@ def bench(
         show(found)
         tell(_("written: {path}", path=folder / RESULTS))
         if page is not None:
-            tell(_("written: {path}", path=folder / PAGE))
+            tell(_("written: {path}", path=page))
     for name, packages in found.without.items():
         note(
             _(
@@ -96,19 +97,22 @@ def bench(
 
 
 def _page(found: "Outcome", folder: Path) -> Path | None:
-    """The page with plots, where there is anything to show; a warning where it cannot be made."""
-    from importlib import import_module
+    """The page, where there is anything to show; a warning where it cannot be made: the results are there."""
+    from fedrisk.errors import LeftUndone, code_of
+    from fedrisk.report.sweep_page import write_sweep_page
 
-    from fedrisk.lab.sweep_folder import PAGE
-
+    if not found.rows["auc"].notna().any():
+        return None
     try:
-        write_sweep_page = import_module("fedrisk.report.sweep_page").write_sweep_page
-    except ModuleNotFoundError:
+        return write_sweep_page(folder, found.rows, found.sweep)
+    except Exception as error:
+        warnings.warn(
+            f"the page could not be written ({code_of(error)}); the results are in {folder}, and "
+            f"`fedrisk report sweep {folder}` writes it again",
+            LeftUndone,
+            stacklevel=2,
+        )
         return None
-    if found.rows["auc"].notna().sum() == 0:
-        return None
-    write_sweep_page(folder, found.rows, found.sweep)
-    return folder / PAGE
 
 
 def _plain(found: "Outcome", page: Path | None) -> dict[str, Any]:
@@ -121,8 +125,9 @@ def _plain(found: "Outcome", page: Path | None) -> dict[str, Any]:
         "cells": len(found.cells),
         "there_before": found.there,
         "failed": [
-            {"cell": cell.digest, "data_set": cell.data_set, "recipe": cell.recipe, "error": code}
-            for cell, code in found.failed.items()
+            {"cell": c.digest, "data_set": c.data_set, "recipe": c.recipe, "error": found.failed[c.digest]}
+            for c in found.cells
+            if c.digest in found.failed
         ],
         "failed_baselines": found.failed_baselines,
         "left_out": {name: list(packages) for name, packages in found.without.items()},

@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, no_object_id_recompute
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -111,7 +111,9 @@ class InProcessGrid(Grid):
         """The message as it arrives elsewhere: written out in Flower's format and read back."""
         if not self._wire:
             return message
-        parts = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
-        copy: Message = inflate_object_from_contents(message.object_id, parts)  # type: ignore[assignment]
+        # Else every object is hashed once more for each object that it is part of.
+        with no_object_id_recompute():
+            parts = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
+            copy: Message = inflate_object_from_contents(message.object_id, parts)  # type: ignore[assignment]
         copy.metadata.__dict__["_message_id"] = message.metadata.message_id
         return copy

@@ -59,7 +59,12 @@ def study_of(cell: Cell, data: Prepared) -> Study:
     for other in RECIPES:
         if other.name != cell.recipe:
             content.pop(other.name, None)
-    keys = {"recipe": cell.recipe, "privacy.epsilon": cell.epsilon, "holdout.seed": cell.seed, **cell.settings}
+    keys = {
+        "recipe": cell.recipe,
+        "privacy.epsilon": cell.epsilon,
+        "holdout.seed": cell.seed,
+        **cell.settings,
+    }
     for key, value in keys.items():
         _put(content, key, value, where)
     try:

@@ -92,7 +92,7 @@ def _rows(study: Study, results: Results, scores: Scores, seconds: float) -> lis
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
     """Rows and defaults of both sides."""
-    counted = {}
+    counted: dict[str, int] = {}
     for side in USED:
         part = rows[rows["split"] == side]
         counted |= {f"rows_{side}": len(part), f"defaults_{side}": int((part["label"] > 0).sum())}

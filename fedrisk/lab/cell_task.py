@@ -18,7 +18,6 @@ from fedrisk.lab.cell import Cell
 if TYPE_CHECKING:
     from fedrisk.lab.data_set import Prepared
     from fedrisk.lab.split import Split
-    from fedrisk.lab.sweep_folder import SweepFolder
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Sums of several threads are added up in an order that changes; and each process of a sweep has one core anyway."""
@@ -29,8 +28,8 @@ class Task:
     """One cell for a worker.
 
     data_set: name or path to load it by. baselines: names. versions: of the sweep. data_digest: of the data that other
-    cells of the same rows had, where any are kept. keep: leave the store there. parent: process of the sweep. processors:
-    for the worker's own helpers.
+    cells of the same rows had, where any are kept. keep: leave the store there. parent: process of the sweep.
+    processors: for the worker's own helpers.
     """
 
     cell: Cell
@@ -78,7 +77,7 @@ class _Work:
         from fedrisk.lab.sweep_folder import SweepFolder
 
         self.task, self.cell = task, task.cell
-        self.folder: SweepFolder = SweepFolder(task.folder)
+        self.folder = SweepFolder(task.folder)
 
     def done(self) -> Done:
         """See :func:`run_cell`."""
@@ -171,7 +170,12 @@ class _Work:
             return measured(one, pooled, epsilon=self.cell.epsilon, delta=delta, seed=self.cell.seed)
         except Exception as error:
             self.folder.note(f"baseline {name} of cell {self.cell.digest}: {self.cell}\n{redacted(error)}\n")
-            named = {"kind": "baseline", "model": name, "private": one.private, "label_private": one.label_private}
+            named = {
+                "kind": "baseline",
+                "model": name,
+                "private": one.private,
+                "label_private": one.label_private,
+            }
             return {**named, "error": f"baseline: {type(error).__name__}"}
 
     def _key(self, name: str, split: str, data: "Prepared") -> str:

@@ -1,7 +1,7 @@
 """Worker processes of a sweep: each does one cell after the other, and one that hangs or dies is replaced.
 
-A worker is a process of `fedrisk.alignment.worker_pool`: it imports nothing of the program that uses it, ignores Ctrl-C,
-which is the parent's, and ends by itself when its parent is killed.
+A worker is a process of `fedrisk.alignment.worker_pool`: it imports nothing of the program that uses it, ignores
+Ctrl-C, which is the parent's, and ends by itself when its parent is killed.
 """
 
 import time

@@ -73,17 +73,21 @@ class DataSet:
         many for numbers whose edges the dictionary leaves open. cache: folder where simulated provinces are kept; by
         default ``provinces`` below ``folder``.
 
-        ConfigError where the file asks for what is not there; DataError where a table breaks a rule of its dictionary.
+        ConfigError where the file asks for what is not there, or the folder has another study; DataError where a table
+        breaks a rule of its dictionary, or a draw leaves a bank without defaults.
         Stores of the institutions lie below FEDRISK_HOME, as always.
         """
         folder = Path(folder)
+        _refuse_other(folder, self.name)
         base, banks, parties = self._parties(Path(cache) if cache else folder / "provinces", seed)
         parties = drawn(parties, self.rules, seed)
         parties = [with_bins(p, bins) for p in self._taking_part(parties, institutions)]
         where = f"study of data set {self.name}"
         study = study_from(self._study(base, banks, parties), where=where)
         find_recipe(study.model_dump(), where=where)
-        folder.mkdir(parents=True, exist_ok=True)
+        # Of an earlier preparation with more institutions.
+        for stale in (folder / "institutions").glob("*.toml"):
+            stale.unlink()
         about = (
             f"# Data set {self.name}: {self.rules.title}.\n# {self.rules.citation} ({self.rules.licence})\n"
         )
@@ -177,6 +181,13 @@ def load_data_set(name_or_path: str | Path) -> DataSet:
     file = file_of(name_or_path)
     rules = checked(DataSetFile, stated_in(file), where=f"data set {file}")
     return DataSet(rules=rules, file=file.resolve())
+
+
+def _refuse_other(folder: Path, name: str) -> None:
+    """ConfigError where another study lies in the folder already: engines take all files of institutions there."""
+    there = folder / "study.toml"
+    if there.is_file() and load_toml(there, what="study").get("name") != name:
+        raise ConfigError(f"{folder} has another study; name an empty folder for data set {name}")
 
 
 def _merged(content: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class DataSetFile(Settings):
     def _column_problems(self) -> list[str]:
         if self.dictionary is None:
             return []
-        known = {c.name for c in self.dictionary.columns}
+        known = {c.name: c.kind for c in self.dictionary.columns}
         tabled = {c.table_name: c.name for c in self.dictionary.columns}
         found = []
         for p in self.parties:
@@ -211,9 +211,11 @@ class DataSetFile(Settings):
         if all(p.columns is not None for p in self.parties):
             found += [
                 f"column {c} is held by nobody; give it to a party, or say in [left_out] why"
-                for c in sorted(known - held - out)
+                for c in sorted(known.keys() - held - out)
             ]
         over = self.split.over
-        if over not in (None, "label") and over not in known:
-            found.append(f"[split] over = {over} is not in the dictionary; name a category or flag, or label")
+        if over is not None and over != "label" and known.get(over) not in ("category", "flag"):
+            found.append(
+                f"[split] over = {over} is no category or flag of the dictionary; name one, or label"
+            )
         return found

@@ -84,14 +84,16 @@ def from_institutions(files: Mapping[str, Path]) -> list[PartyTable]:
 def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
     """One table, split among the parties of a data set by columns, rows or both.
 
-    base: where the table's relative path begins. Errors as :func:`fedrisk.data.table.read_table`; DataError where a
-    bank gets no row.
+    base: where the table's relative path begins. Errors as :func:`fedrisk.data.table.read_table`.
     """
     source, dictionary = rules.table, rules.dictionary
     if source is None or dictionary is None:
         raise ConfigError(f"data set {rules.name} has no [table] with a dictionary; add both")
-    held = {c.name for p in rules.parties for c in columns_of(p, rules)}
-    columns = tuple(c for c in dictionary.columns if c.name in held or c.name == dictionary.as_of)
+    held = {c.name for p in rules.parties for c in columns_of(p, rules)} | {
+        rules.split.over,
+        dictionary.as_of,
+    }
+    columns = tuple(c for c in dictionary.columns if c.name in held)
     dictionary = dictionary.model_copy(update={"columns": columns})
     whole = read_table(source, dictionary, base=base)
     banks = [p for p in rules.parties if p.role == "bank"]
@@ -105,11 +107,6 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
         own = columns_of(party, rules)
         for name in party.names:
             rows = owned.get(name, np.ones(len(whole), dtype=bool))
-            if not rows.any():
-                raise DataError(
-                    f"data set {rules.name}: bank {name} gets no row; raise its share or alpha, correct only, or take "
-                    "another seed"
-                )
             out.append(_party(name, party, own, dictionary, whole, rows))
     return out
 
@@ -197,7 +194,7 @@ def drawn(parties: Sequence[PartyTable], rules: DataSetFile, seed: int) -> list[
     """The parties after enterprises were sampled and thinned, and holders forgot those that they do not know.
 
     An enterprise that is dropped is dropped everywhere; one with a default at any bank counts as positive. DataError
-    where there are fewer enterprises, positives or negatives than the file asks for.
+    where there are fewer enterprises, positives or negatives than the file asks for, or a bank is left without either.
     """
     ids, positive, labelled = _enterprises(parties)
     stay = np.ones(len(ids), dtype=bool)
@@ -215,7 +212,19 @@ def drawn(parties: Sequence[PartyTable], rules: DataSetFile, seed: int) -> list[
         raise ConfigError(
             f"data set {rules.name}: [knows] {', '.join(strange)} is no holder of it; correct the name"
         )
+    for p in left:
+        _refuse_one_class(p, rules.name)
     return [_knowing(p, rules.knows.get(p.name), seed) for p in left]
+
+
+def _refuse_one_class(party: PartyTable, data_set: str) -> None:
+    """DataError where no model could be trained on a bank's rows."""
+    label = party.table.label
+    if party.is_bank and label is not None and not ((label > 0).any() and (label < 1).any()):
+        raise DataError(
+            f"data set {data_set}: bank {party.name} gets no row with a default, or none without; raise its share, "
+            "alpha, or the numbers of [thin] and [sample], or take another seed"
+        )
 
 
 def _some(stay: Bools, among: Bools, number: int, purpose: str, what: str, seed: int) -> Bools:

@@ -43,7 +43,7 @@ def _once(values: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def _sensible(epsilon: float) -> float:
-    if math.isnan(epsilon) or (epsilon > 100 and not math.isinf(epsilon)):
+    if epsilon > 100 and not math.isinf(epsilon):
         raise ValueError(
             f"{epsilon} is out of range (0, 100]: choose 0.1 to 10, or inf to have no noise at all"
         )
@@ -66,8 +66,8 @@ class Grid(Settings):
 
     data_set: names of `configs/data_sets`, or paths of such files, from the folder of the sweep's file on. epsilon: inf
     for no noise. bins: about how many for each column; left out, as the dictionaries say. institutions: how many take
-    part; left out, all. seed: draws the hold-out, the noise and a simulated data set. settings: variants of further keys
-    of the study file; an empty one is the study as it is.
+    part; left out, all. seed: draws the hold-out, the noise and a simulated data set. settings: variants of further
+    keys of the study file; an empty one is the study as it is.
     """
 
     data_set: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_once)]
@@ -116,8 +116,8 @@ class Sweep(Settings):
     def cells(self, names: Mapping[str, str]) -> tuple[Cell, ...]:
         """All cells, in the order of the grid's lists: data set, recipe, settings, institutions, bins, epsilon, seed.
 
-        names: of the data sets, by their entry in the grid. Sections of another recipe than a cell's are left out of its
-        settings, and a cell that then comes twice is one.
+        names: of the data sets, by their entry in the grid. Sections of another recipe than a cell's are left out of
+        its settings, and a cell that then comes twice is one.
         """
         grid = self.grid
         found = dict.fromkeys(

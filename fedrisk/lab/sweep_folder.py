@@ -35,7 +35,10 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep the folder to one process; ConfigError where another one works in it, StoreError where it is not ours."""
+        """Keep the folder to one process.
+
+        ConfigError where another one works in it, StoreError where it cannot be written.
+        """
         try:
             make_folders(self.path)
             with private_append(self.path / ".lock") as lock:
@@ -65,7 +68,9 @@ class SweepFolder:
                 "--again to put this one in its place"
             )
         elif there is None and any(p.name not in (".lock", *_OWN) for p in self.path.iterdir()):
-            raise ConfigError(f"{self.path} holds files that are no sweep's; name an empty or a new --out folder")
+            raise ConfigError(
+                f"{self.path} holds files that are no sweep's; name an empty or a new --out folder"
+            )
         # What a killed run left of its cells.
         shutil.rmtree(self.work / "stores", ignore_errors=True)
         private_folder(self.work)
@@ -135,7 +140,9 @@ class SweepFolder:
         write_atomic(file, text.encode())
 
 
-def baseline_key(name: str, *, split: str, data: str, epsilon: float | None, seed: int, bins: int | None) -> str:
+def baseline_key(
+    name: str, *, split: str, data: str, epsilon: float | None, seed: int, bins: int | None
+) -> str:
     """Names a baseline on one split in files. epsilon: None where it does not depend on it."""
     text = json.dumps([name, split, data, None if epsilon is None else repr(epsilon), seed, bins])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

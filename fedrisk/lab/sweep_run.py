@@ -46,15 +46,18 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a sweep left. rows: of results.parquet. failed: code by cell. without: baselines left out, and packages that
-    they lack. failed_baselines: rows of baselines that failed."""
+    """What a sweep left.
+
+    there: cells that an earlier call had finished. rows: of results.parquet. failed: code by digest of a cell. without:
+    baselines left out, and packages that they lack. failed_baselines: rows of baselines that failed.
+    """
 
     sweep: Sweep
     folder: Path
     cells: tuple[Cell, ...]
     there: int
     rows: pd.DataFrame
-    failed: Mapping[Cell, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
     without: Mapping[str, Sequence[str]] = field(default_factory=dict)
     failed_baselines: int = 0
     seconds: float
@@ -79,8 +82,8 @@ def run_sweep(
     core. keep: leave each cell's tables and stores there. again: make all anew, and put the sweep in the place of
     another one. report: is told how far it is, about once a second.
 
-    Errors: ConfigError where the sweep cannot be run at all, or the folder holds another one's results; StoreError where
-    it cannot be written; Stopped (Ctrl-C) with how to go on. A cell that fails stops nothing.
+    Errors: ConfigError where the sweep cannot be run at all, or the folder holds another one's results; StoreError
+    where it cannot be written; Stopped (Ctrl-C) with how to go on. A cell that fails stops nothing.
     """
     began, folder = time.monotonic(), SweepFolder(out)
     entries = _data_sets(sweep, file)
@@ -94,7 +97,7 @@ def run_sweep(
         folder.check_versions(cells, now)
         folder.forget_baselines(now)
         left = [cell for cell in cells if not _whole(folder, cell, names)]
-        paths = {name: path for name, path in entries.values()}
+        paths = dict(entries.values())
         if left:
             _check(left, paths, folder)
         tasks = _tasks(left, paths, folder, names, now, keep=keep, processes=count)
@@ -107,7 +110,7 @@ def run_sweep(
         write_results(rows, out / RESULTS, {**about, "processes": str(count)})
         if not keep:
             folder.tidy()
-        failed = {cell: str(kept["error"]) for cell in cells if (kept := folder.cell(cell)) and "error" in kept}
+        failed = {c.digest: str(kept["error"]) for c in cells if (kept := folder.cell(c)) and "error" in kept}
     return Outcome(
         sweep=sweep,
         folder=out,
@@ -153,7 +156,8 @@ def _whole(folder: SweepFolder, cell: Cell, names: Sequence[str]) -> bool:
 def _check(cells: Sequence[Cell], paths: Mapping[str, str], folder: SweepFolder) -> None:
     """Prepare each data set once and make its studies, before anything is run.
 
-    ConfigError where a recipe with its settings fits none of the data sets: one that fits some fails at the others only.
+    ConfigError where a recipe with its settings fits none of the data sets; where it fits some, it fails at the others
+    alone.
     """
     first: dict[tuple[str, str, str], Cell] = {}
     for cell in cells:
@@ -180,10 +184,13 @@ def _tasks(
     keep: bool,
     processes: int,
 ) -> list[Task]:
-    """What is to be done, so that cells of the same rows are not at work at once: the second finds what the first made."""
+    """What is to be done, in an order in which cells of the same rows are seldom at work at once.
+
+    What both need of these rows is then made by the first, and the second does not wait for it.
+    """
     digests: dict[tuple[object, ...], str] = {}
     rank: dict[tuple[object, ...], int] = {}
-    order = []
+    order: list[tuple[int, int, Cell]] = []
     for cell in cells:
         rows = _rows_key(cell)
         rank[rows] = rank.get(rows, 0) + 1
@@ -258,7 +265,9 @@ def _keep_lost(task: Task, folder: SweepFolder, code: str, limit: float) -> None
     else:
         why = f"it took longer than time_limit = {limit:g} seconds"
     folder.note(f"cell {task.cell.digest}: {task.cell}\n{why}\n")
-    folder.keep_cell(task.cell, {"versions": dict(task.versions), "error": code, "text": why, "seconds": limit})
+    folder.keep_cell(
+        task.cell, {"versions": dict(task.versions), "error": code, "text": why, "seconds": limit}
+    )
 
 
 def _how_to_go_on(folder: SweepFolder, cells: Sequence[Cell], names: Sequence[str], file: Path) -> str:

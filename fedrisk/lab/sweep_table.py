@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -89,7 +88,8 @@ def _rows_of(folder: SweepFolder, cell: Cell, names: Sequence[str]) -> Iterator[
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
     """The rows as a table with the columns of `Row`, each of its type."""
-    return _arrow(rows).to_pandas()
+    table: pd.DataFrame = _arrow(rows).to_pandas()
+    return table
 
 
 def write_results(rows: Sequence[Row], file: Path, about: Mapping[str, str]) -> None:
@@ -112,7 +112,9 @@ def read_about(file: Path) -> dict[str, str]:
     except (OSError, ValueError):
         raise StoreError(f"{file} cannot be read as a table of results; run fedrisk bench again") from None
     texts = {name.decode(): value.decode("utf-8", "replace") for name, value in found.items()}
-    return {name.removeprefix("fedrisk."): text for name, text in texts.items() if name.startswith("fedrisk.")}
+    return {
+        name.removeprefix("fedrisk."): text for name, text in texts.items() if name.startswith("fedrisk.")
+    }
 
 
 def _arrow(rows: Sequence[Row]) -> pa.Table:

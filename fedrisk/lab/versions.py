@@ -22,7 +22,17 @@ PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "flwr")
 OPTIONAL = ("torch", "interpret-core", "optbinning")
 """On these where they are installed."""
 
-WITHOUT_EFFECT = {"api.py", "attacks", "cli", "deploy", "exports", "languages", "report", "results.py", "serving"}
+WITHOUT_EFFECT = {
+    "api.py",
+    "attacks",
+    "cli",
+    "deploy",
+    "exports",
+    "languages",
+    "report",
+    "results.py",
+    "serving",
+}
 """Parts of fedrisk that compute nothing of a sweep's figures."""
 
 

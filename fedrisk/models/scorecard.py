@@ -477,12 +477,17 @@ class Scorecard:
             short.append(others - np.asarray(external, dtype=np.float64))
         table = np.stack(short, 1)
         order = np.argsort(-table, axis=1, kind="stable")[:, :k]
-        names = [self.bins[j].reasons() for j in places]
-
-        def name(row: int, column: int) -> str:
-            return names[column][codes[column][row]] if column < len(places) else EXTERNAL
-
-        return [tuple(name(i, j) for j in row if table[i, j] > 1e-9) for i, row in enumerate(order.tolist())]
+        # Many rows have the same reasons: each combination of them is put into words once.
+        words = ["", *(word for j in places for word in self.bins[j].reasons()), EXTERNAL]
+        begin = np.cumsum([1, *(self.bins[j].size for j in places)])
+        numbers = [start + np.asarray(c, np.int64) for start, c in zip(begin, codes, strict=False)]
+        if external is not None:
+            numbers.append(np.full(len(table), begin[-1]))
+        number = np.stack(numbers, 1)
+        chosen = np.take_along_axis(np.where(table > 1e-9, number, 0), order, axis=1)
+        first, which = _combinations(chosen, len(words))
+        said = [tuple(words[n] for n in row if n) for row in chosen[first].tolist()]
+        return [said[i] for i in which.tolist()]
 
     def to_json(self) -> str:
         """The scorecard as JSON text."""
@@ -568,6 +573,18 @@ def whole_points(raw: Sequence[Floats], rounded: Sequence[Sequence[int]] | None)
 def _scaled_errors(errors: Sequence[float], slope: float) -> tuple[float, ...]:
     """Errors of whole points after these were multiplied and rounded again."""
     return tuple(math.sqrt(slope**2 * max(e * e - ROUNDING, 0.0) + ROUNDING) for e in errors)
+
+
+def _combinations(rows: NDArray[np.int64], below: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each distinct row of (n, k) numbers comes first, and which one each row is, (n,).
+
+    below: what all numbers are below. One number for each row, where they fit, is sorted twenty times as fast.
+    """
+    if below ** rows.shape[1] < 2**63:
+        rows = rows @ (below ** np.arange(rows.shape[1], dtype=np.int64))[:, None]
+    one = rows.ravel() if rows.shape[1] == 1 else rows
+    _, first, which = np.unique(one, axis=0, return_index=True, return_inverse=True)
+    return first, which.ravel()
 
 
 def _check_codes(institution: str, codes: Codes, places: list[int]) -> None:

@@ -189,10 +189,16 @@ def _plot(figures: Sequence[Measured]) -> list[tuple[str, Plot, str]]:
     marks = [(1.0, of_kind("plot", "What is claimed"))] if share else _common(most)
     axis = of_kind("plot", "{figure}, times what is claimed", figure=unit) if share else unit
     left = len(figures) - len(most)
-    alt = _("{figure} of {count} targets, with intervals; the table has the figures.", figure=unit, count=len(most))
+    alt = _(
+        "{figure} of {count} targets, with intervals; the table has the figures.",
+        figure=unit,
+        count=len(most),
+    )
     note = (
         either(
-            "{count} further figure is in the table alone.", "{count} further figures are in the table alone.", left
+            "{count} further figure is in the table alone.",
+            "{count} further figures are in the table alone.",
+            left,
         )
         if left
         else ""
@@ -207,7 +213,9 @@ def _against(f: Measured) -> float:
 
 def _bar(f: Measured, share: bool) -> Bar:
     scale = f.claimed if share and f.claimed else 1.0
-    group = of_kind("plot", "A control: protection switched off") if f.control else of_kind("plot", "The product")
+    group = (
+        of_kind("plot", "A control: protection switched off") if f.control else of_kind("plot", "The product")
+    )
     exact = f.low == f.high
     return Bar(
         label=words.said_target(f),

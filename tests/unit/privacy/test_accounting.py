@@ -13,6 +13,7 @@ from scipy.special import logsumexp, ndtri_exp
 
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.accounting import (
+    LABEL_IN_VECTORS,
     SIGMA_MIN,
     _log_delta,
     check_epsilon_delta,
@@ -99,6 +100,8 @@ def test_readings_of_epsilon_one():
     r = epsilon_by_relation(mu, 1e-6)
     assert (round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)) == (1.0, 1.45, 2.12)
     assert (r.mu, r.delta) == (mu, 1e-6)
+    # A clipped gradient may be turned round by the label.
+    assert epsilon_by_relation(mu, 1e-6, label=LABEL_IN_VECTORS).label_flipped == r.replaced
     assert epsilon_by_relation(math.inf, 1e-6).zeroed == math.inf
 
 

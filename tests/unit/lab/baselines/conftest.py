@@ -9,7 +9,7 @@ from fedrisk.data.features import Feature
 from fedrisk.lab.split import Split
 
 
-def made_up(rows=900, seed=1):
+def made_up(rows=700, seed=1):
     """Debts with a special code, a category with a value that no dictionary states, and a holder that knows a part."""
     rng = np.random.default_rng(seed)
     debt = np.exp(rng.normal(9, 1.5, rows))

@@ -3,6 +3,7 @@
 import math
 import warnings
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -17,40 +18,46 @@ from fedrisk.privacy.accounting import mu_for
 NAMES = list(baselines())
 
 
+SLOW = ("pooled WoE scorecard", "DP logistic regression")
+"""Their packages take seconds to load."""
+
+
 @pytest.fixture(scope="module")
 def fitted(split):
-    """Probabilities of every baseline at epsilon 3; no warning of a leak may come."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*[Pp]rivacy.*")
-        return {name: b.fit(split, 3.0, 1e-6, 1) for name, b in baselines().items()}
+    """By name, the probabilities of a baseline at epsilon 3; no warning of a leak may come."""
+
+    @cache
+    def of(name):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*[Pp]rivacy.*")
+            return baselines()[name].fit(split, 3.0, 1e-6, 1)
+
+    return of
 
 
-@pytest.mark.parametrize("name", NAMES)
+def params(*late):
+    return [pytest.param(n, marks=pytest.mark.long) if n in late else n for n in NAMES]
+
+
+@pytest.mark.parametrize("name", params("pooled WoE scorecard"))
 def test_probabilities_that_rank(name, fitted, split):
-    p = fitted[name]
+    p = fitted(name)
     assert p.shape == split.label.shape
     assert ((p >= 0) & (p <= 1)).all()
     held = ~split.training
     assert auc(split.label[held], p[held]) > 0.58
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_neither_labels_of_the_hold_out_nor_another_run_change_anything(name, fitted, split):
-    turned = replace(split, label=np.where(split.training, split.label, 1 - split.label))
-    again = baselines()[name].fit(turned, 3.0, 1e-6, 1)
-    assert np.array_equal(again, fitted[name])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_rows_of_the_hold_out_teach_nothing(name, fitted, split):
-    """Strange values in the hold-out leave training rows' probabilities as they were."""
-    frame = split.frame.copy()
-    held = ~split.training
+@pytest.mark.parametrize("name", params(*SLOW))
+def test_the_hold_out_teaches_nothing_and_a_second_run_is_the_same(name, fitted, split):
+    """Other labels and strange values in the hold-out leave training rows' probabilities as they were, to the bit."""
+    held, frame = ~split.training, split.frame.copy()
     frame.loc[held, "bank.debt"] *= 3
     frame.loc[held, "tax.sales"] = 2.9
     frame.loc[held, "bank.grade"] = "Q"
-    again = baselines()[name].fit(replace(split, frame=frame), 3.0, 1e-6, 1)
-    assert np.array_equal(again[split.training], fitted[name][split.training])
+    other = replace(split, frame=frame, label=np.where(held, 1 - split.label, split.label))
+    again = baselines()[name].fit(other, 3.0, 1e-6, 1)
+    assert np.array_equal(again[split.training], fitted(name)[split.training])
 
 
 @pytest.mark.parametrize(
@@ -59,9 +66,9 @@ def test_rows_of_the_hold_out_teach_nothing(name, fitted, split):
 def test_noise_follows_epsilon_and_seed(name, split, fitted):
     fit = baselines()[name].fit
     held = ~split.training
-    assert not np.array_equal(fit(split, 3.0, 1e-6, 2), fitted[name])
+    assert not np.array_equal(fit(split, 3.0, 1e-6, 2), fitted(name))
     clear = auc(split.label[held], fit(split, math.inf, 1e-6, 1)[held])
-    tiny = [auc(split.label[held], fit(split, 0.05, 1e-6, seed)[held]) for seed in range(3)]
+    tiny = [auc(split.label[held], fit(split, 0.05, 1e-6, seed)[held]) for seed in (1, 2)]
     assert clear > 0.7 > np.mean(tiny)
 
 
@@ -124,4 +131,4 @@ def test_columns_may_be_strings_of_pandas(split, fitted):
         **{"bank.grade": split.frame["bank.grade"].astype(pd.StringDtype(na_value=np.nan))}
     )
     for name in ("pooled boosting", "pooled binned logistic regression", "DP naive scorecard"):
-        assert np.allclose(baselines()[name].fit(replace(split, frame=frame), 3.0, 1e-6, 1), fitted[name])
+        assert np.allclose(baselines()[name].fit(replace(split, frame=frame), 3.0, 1e-6, 1), fitted(name))
