@@ -71,7 +71,9 @@ def fit(rows: Sequence[Row]) -> Row:
         }
     design = np.array([terms(r) for r in rows])
     for party in PARTIES:
-        model["processors"][party] = nnls(design, np.array([r["processors"][party] for r in rows]))[0].tolist()
+        model["processors"][party] = nnls(design, np.array([r["processors"][party] for r in rows]))[
+            0
+        ].tolist()
     free = [r for r in rows if not r["megabits"] and not r["milliseconds"]]
     model["other_waiting_s"] = median(max(0.0, r["seconds"] - sum(r["processors"].values())) for r in free)
     return {**model, **_of_line(rows, free)}
@@ -86,7 +88,9 @@ def _of_line(rows: Sequence[Row], free: Sequence[Row]) -> Row:
         if bool(r["megabits"]) != bool(r["milliseconds"]) and (r["rows"], r["features"]) in without
     }
     if set(extra) != {True, False}:
-        raise ValueError("one study over a bandwidth alone, and one over a delay alone, of a size without limits")
+        raise ValueError(
+            "one study over a bandwidth alone, and one over a delay alone, of a size without limits"
+        )
     (delayed, trips), (narrow, share) = extra[False], extra[True]
     return {
         "round_trips_an_exchange": max(0.0, trips)
@@ -237,7 +241,9 @@ def _held_lines(held: Row) -> list[str]:
             f"{c['said_processor_s']:.0f} processor seconds, measured {c['processor_s']:.0f} ({c['processors_error']:+.0%})"
         )
     if "line_s" in held:
-        lines.append(f"- the line adds: said {held['said_line_s']:.0f} s, by the clock {held['line_s']:.0f} s")
+        lines.append(
+            f"- the line adds: said {held['said_line_s']:.0f} s, by the clock {held['line_s']:.0f} s"
+        )
     return lines
 
 

@@ -106,7 +106,11 @@ def study_once(made: Any, study: Path, features: int, lines: Lines) -> dict[str,
     moved = {n: (up - before[n][0], down - before[n][1]) for n, (up, down) in lines.moved().items()}
     work = {party: seconds - worked[party] for party, seconds in processors(made).items()}
     about = {"seconds": seconds, "moved": moved, "processors": work}
-    return {**about, **counted(made, state["attempt"], features), "exchanges": exchanges(made, state["attempt"])}
+    return {
+        **about,
+        **counted(made, state["attempt"], features),
+        "exchanges": exchanges(made, state["attempt"]),
+    }
 
 
 def processors(made: Any) -> dict[str, float]:
@@ -191,13 +195,17 @@ def measure(sizes: list[tuple[int, int]], ways: dict[tuple[int, int], list[Line]
                     number += 1
                     study = institutions(folder / "data", *size, number)
                     lines.change(line)
-                    row = {
+                    row: dict[str, Any] = {
                         "rows": size[0],
                         "features": size[1],
                         "megabits": line.megabits,
                         "milliseconds": line.milliseconds,
                     }
-                    row |= {"load": os.getloadavg()[0], "by": lines.by, **study_once(made, study, size[1], lines)}
+                    row |= {
+                        "load": os.getloadavg()[0],
+                        "by": lines.by,
+                        **study_once(made, study, size[1], lines),
+                    }
                     lines.change(FREE)
                     print(json.dumps(row), flush=True)
                     found.append(row)

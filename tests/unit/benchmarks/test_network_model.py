@@ -17,7 +17,12 @@ from benchmarks.network.model import (
     shape_size,
 )
 
-UP = {"describe": (4e3, 30, 0, 0), "blind": (0, 0, 32, 0), "mask": (1e3, 25, 0, 30), "mask 2": (1e3, 5, 0, 30)}
+UP = {
+    "describe": (4e3, 30, 0, 0),
+    "blind": (0, 0, 32, 0),
+    "mask": (1e3, 25, 0, 30),
+    "mask 2": (1e3, 5, 0, 30),
+}
 """Bytes to the hub: at all, a column, a row, and a trained row and column."""
 WORK = {"hub": (2, 0.01, 1e-4, 1e-6), "bank": (1, 0, 2e-4, 3e-6), "holder": (1, 0, 1e-4, 2e-6)}
 TRIPS, SHARE, OTHER = 6.0, 1.25, 20.0
