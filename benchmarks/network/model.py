@@ -3,7 +3,8 @@
 R rows of the bank, T of them trained on, C columns of the holder: all F in the first count, the chosen ones in the second.
 
 - **Bytes** of each exchange, each way: a + b C + c R + d T C. They are exact and do not depend on the machine.
-- **Processor seconds** of hub, bank and holder: the same four terms with C = F. A loaded machine changes them little.
+- **Processor seconds** of hub, bank and holder: work, which has the same four terms with C = F, and p x seconds of the
+  study, in which they look for messages again and again. A loaded machine changes work little.
 - **Waiting for the line**: v x 8 bytes / bandwidth + u x exchanges x round trip. v and u are measured where the line has a
   bandwidth alone and a delay alone, so slow that they are far above what other work on the machine adds.
 - **Other waiting** (a node asks, a process starts): the same for every size.
@@ -69,14 +70,17 @@ def fit(rows: Sequence[Row]) -> Row:
         model["exchanges"][name] = {
             way: nnls(design, np.array([e[way] / 1e6 for e in found]))[0].tolist() for way in WAYS
         }
-    design = np.array([terms(r) for r in rows])
+    design = np.array([[*terms(r), r["seconds"] / 100] for r in rows])
     for party in PARTIES:
-        model["processors"][party] = nnls(design, np.array([r["processors"][party] for r in rows]))[
-            0
-        ].tolist()
+        spent = np.array([r["processors"][party] for r in rows])
+        model["processors"][party] = nnls(design, spent)[0].tolist()
     free = [r for r in rows if not r["megabits"] and not r["milliseconds"]]
-    model["other_waiting_s"] = median(max(0.0, r["seconds"] - sum(r["processors"].values())) for r in free)
+    model["other_waiting_s"] = median(max(0.0, r["seconds"] - sum(_work(model, r).values())) for r in free)
     return {**model, **_of_line(rows, free)}
+
+
+def _work(model: Row, size: Mapping[str, Any]) -> dict[str, float]:
+    return {p: float(np.dot(terms(size), c[:-1])) for p, c in model["processors"].items()}
 
 
 def _of_line(rows: Sequence[Row], free: Sequence[Row]) -> Row:
@@ -99,10 +103,13 @@ def _of_line(rows: Sequence[Row], free: Sequence[Row]) -> Row:
     }
 
 
-def predicted(model: Row, size: Mapping[str, Any], megabits: float, milliseconds: float) -> Row:
+def predicted(
+    model: Row, size: Mapping[str, Any], megabits: float, milliseconds: float, took: float | None = None
+) -> Row:
     """Megabytes of each exchange, processor seconds of each party, waiting, and all of it one after the other.
 
-    size: rows, training, features and recounted.
+    size: rows, training, features and recounted. took: seconds of the whole, where they were measured. work: processor
+    seconds without those of looking for messages, which go by beside it.
     """
     parts = {}
     for name, e in model["exchanges"].items():
@@ -110,14 +117,18 @@ def predicted(model: Row, size: Mapping[str, Any], megabits: float, milliseconds
         line = model["seconds_a_second_of_bytes"] * (up + down) * 8 / megabits if megabits else 0.0
         line += model["round_trips_an_exchange"] * milliseconds / 1000
         parts[name] = {"up_mb": up, "down_mb": down, "line_s": line}
-    processors = {p: float(np.dot(terms(size), c)) for p, c in model["processors"].items()}
     line = sum(p["line_s"] for p in parts.values())
+    work = _work(model, size)
+    seconds = line + sum(work.values()) + model["other_waiting_s"]
+    whole = seconds if took is None else took
+    looking = {p: c[-1] * whole / 100 for p, c in model["processors"].items()}
     return {
         "megabytes": sum(p["up_mb"] + p["down_mb"] for p in parts.values()),
         "line_s": line,
-        "processors": processors,
+        "work": work,
+        "processors": {p: work[p] + looking[p] for p in PARTIES},
         "other_waiting_s": model["other_waiting_s"],
-        "seconds": line + sum(processors.values()) + model["other_waiting_s"],
+        "seconds": seconds,
         "exchanges": parts,
     }
 
@@ -172,7 +183,7 @@ def fitted(rows: Sequence[Row], held_back: tuple[int, int]) -> Row:
 
 
 def _check(model: Row, r: Row) -> Row:
-    said = predicted(model, r, r["megabits"], r["milliseconds"])
+    said = predicted(model, r, r["megabits"], r["milliseconds"], r["seconds"])
     found = numbered(r["exchanges"])
     largest = max(found, key=lambda n: found[n]["up"] + found[n]["down"])
     moved = (found[largest]["up"] + found[largest]["down"]) / 1e6
@@ -253,7 +264,7 @@ def _shape_lines(shape: Row) -> list[str]:
     lines = ["", head, "| --- | ---: | ---: | ---: |"]
     for name, p in over["exchanges"].items():
         lines.append(f"| {name} | {p['up_mb'] / 1e3:.3f} | {p['down_mb'] / 1e3:.3f} | {p['line_s']:.0f} |")
-    work = ", ".join(f"{p} {s:,.0f}" for p, s in over["processors"].items())
+    work = ", ".join(f"{p} {s:,.0f}" for p, s in over["work"].items())
     return [
         *lines,
         f"| all | {over['megabytes'] / 1000:.1f} together | | {over['line_s']:,.0f} |",

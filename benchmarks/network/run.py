@@ -3,6 +3,7 @@
     PYTHONPATH=. python benchmarks/network/run.py                      # all sizes, about 15 minutes; results.json
     PYTHONPATH=. python benchmarks/network/run.py --short              # smaller ones, at most 10 minutes; results.json
     PYTHONPATH=. python benchmarks/network/run.py --sizes 5000x15      # one size alone, to try it; writes nothing
+    PYTHONPATH=. python benchmarks/network/run.py --fit                # the model anew from the measurements in results.json
     PYTHONPATH=. python benchmarks/network/run.py --table              # the tables of README.md from results.json
 
 Hub, bank and data holder (the key authority) are processes of their own over TLS, the hub in one network namespace and the
@@ -214,6 +215,15 @@ def measure(sizes: list[tuple[int, int]], ways: dict[tuple[int, int], list[Line]
     return found
 
 
+def written(rows: list[dict[str, Any]], held_back: tuple[int, int], out: Path) -> int:
+    """Fit the model, write and show it; the exit status."""
+    found = fitted(rows, held_back)
+    out.write_text(json.dumps(found, indent=1) + "\n")
+    print(as_table(found))
+    held = found["held_back"]
+    return int(held["bytes_error"] > BYTES_ERROR or held["processors_error"] > PROCESSORS_ERROR)
+
+
 def main() -> int:
     """Measure, fit, extrapolate, write, judge."""
     parser = argparse.ArgumentParser(
@@ -223,12 +233,17 @@ def main() -> int:
         "--sizes", nargs="+", help="ROWSxFEATURES, for example 5000x15: tried, nothing written"
     )
     parser.add_argument("--short", action="store_true", help="smaller sizes, at most 10 minutes")
+    parser.add_argument("--fit", action="store_true", help="the model anew from measurements that are kept")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.json"))
     given = parser.parse_args()
     if given.table:
         print(as_table(json.loads(given.out.read_text())))
         return 0
+    if given.fit:
+        kept = json.loads(given.out.read_text())
+        held_back = (kept["held_back"]["rows"], kept["held_back"]["features"])
+        return written(kept["rows"], held_back, given.out)
     try:
         net.own_namespace()
     except Missing as why:
@@ -243,11 +258,7 @@ def main() -> int:
         return 0
     sizes, held_back = (SHORT, SHORT_HELD_BACK) if given.short else (SIZES, HELD_BACK)
     ways = {sizes[0]: [FREE, DELAY, NARROW], held_back: [FREE, SLOW]}
-    found = fitted(measure([*sizes, held_back], ways), held_back)
-    given.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(as_table(found))
-    held = found["held_back"]
-    return int(held["bytes_error"] > BYTES_ERROR or held["processors_error"] > PROCESSORS_ERROR)
+    return written(measure([*sizes, held_back], ways), held_back, given.out)
 
 
 if __name__ == "__main__":
