@@ -9,6 +9,9 @@ R rows of the bank, T of them trained on, C columns of the holder: all F in the 
   bandwidth alone and a delay alone, so slow that they are far above what other work on the machine adds.
 - **Other waiting** (a node asks, a process starts): the same for every size.
 
+- **At a width far beyond what is measured** (`shape`) two things are added that small studies do not show: processor seconds of the
+  masked columns, from one block of the very width (wide.py), and those of carrying large messages, by the megabyte.
+
 Coefficients are not negative (least squares with that bound, Lawson & Hanson 1974). Nothing is extrapolated from a clock but
 u and v. The Gram matrix, which a study of more defaults has in place of the second count, is worked out in :func:`gram`.
 """
@@ -154,13 +157,18 @@ def gram(features: int, rows: int) -> Row:
     }
 
 
-def fitted(rows: Sequence[Row], held_back: tuple[int, int]) -> Row:
-    """Measurements, the model without the size that is held back, its errors there, and what it gives for the shape."""
+def fitted(rows: Sequence[Row], held_back: tuple[int, int], products: Row, carrying: float) -> Row:
+    """Measurements, the model without the size that is held back, its errors there, and what it gives for the shape.
+
+    products: processor seconds of each party for the shape's masked columns. carrying: seconds to carry a megabyte.
+    """
     known = [r for r in rows if (r["rows"], r["features"]) != held_back]
     held = [r for r in rows if (r["rows"], r["features"]) == held_back]
     model = fit(known)
     checks = [_check(model, r) for r in held]
     size = shape_size()
+    over = predicted(model, size, MEGABITS, MILLISECONDS)
+    beside = sum(products.values()) + carrying * over["megabytes"]
     return {
         "rows": list(rows),
         "model": model,
@@ -175,8 +183,11 @@ def fitted(rows: Sequence[Row], held_back: tuple[int, int]) -> Row:
         },
         "shape": {
             **size,
-            "over_lines": predicted(model, size, MEGABITS, MILLISECONDS),
-            "without_limit": predicted(model, size, 0.0, 0.0),
+            "over_lines": over,
+            "products": products,
+            "carrying_s_a_mb": carrying,
+            "seconds": over["seconds"] + beside,
+            "seconds_without_limit": over["seconds"] + beside - over["line_s"],
             "gram": gram(size["features"], 200_000),
         },
     }
@@ -265,10 +276,18 @@ def _shape_lines(shape: Row) -> list[str]:
     for name, p in over["exchanges"].items():
         lines.append(f"| {name} | {p['up_mb'] / 1e3:.3f} | {p['down_mb'] / 1e3:.3f} | {p['line_s']:.0f} |")
     work = ", ".join(f"{p} {s:,.0f}" for p, s in over["work"].items())
+    products = ", ".join(f"{p} {s:,.0f}" for p, s in shape["products"].items())
     return [
         *lines,
         f"| all | {over['megabytes'] / 1000:.1f} together | | {over['line_s']:,.0f} |",
         "",
-        f"Processor seconds: {work}. With other waiting of {over['other_waiting_s']:.0f} s, all one after the other: "
-        f"{over['seconds'] / 3600:.1f} hours.",
+        "| seconds at the shape | |",
+        "| --- | --- |",
+        f"| waiting for the line | {over['line_s']:,.0f} |",
+        f"| masks, envelopes and products, processors | {products} |",
+        f"| carrying messages, at {shape['carrying_s_a_mb']:.3f} s a MB | {shape['carrying_s_a_mb'] * over['megabytes']:,.0f} |",
+        f"| what grows with rows and columns, processors | {work} |",
+        f"| other waiting | {over['other_waiting_s']:.0f} |",
+        f"| all of it one after the other | {shape['seconds']:,.0f} ({shape['seconds'] / 3600:.1f} hours; without a limit of the "
+        f"line {shape['seconds_without_limit'] / 3600:.1f}) |",
     ]

@@ -26,7 +26,8 @@ from typing import Any
 
 from benchmarks.network import lines as net
 from benchmarks.network.lines import Line, Lines, Missing
-from benchmarks.network.model import as_table, fitted
+from benchmarks.network.model import SHAPE, TRAINED, as_table, fitted
+from benchmarks.network.wide import carrying, products
 from benchmarks.redo.rounds import NOT_RUN, SAID
 
 BANK, HOLDER = "bank_01", "tax_office"
@@ -217,7 +218,7 @@ def measure(sizes: list[tuple[int, int]], ways: dict[tuple[int, int], list[Line]
 
 def written(rows: list[dict[str, Any]], held_back: tuple[int, int], out: Path) -> int:
     """Fit the model, write and show it; the exit status."""
-    found = fitted(rows, held_back)
+    found = fitted(rows, held_back, products(SHAPE[1], TRAINED * SHAPE[0]), carrying())
     out.write_text(json.dumps(found, indent=1) + "\n")
     print(as_table(found))
     held = found["held_back"]

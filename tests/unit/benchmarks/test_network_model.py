@@ -30,6 +30,9 @@ LOOKING = {"hub": 0.05, "bank": 0.01, "holder": 0.0}
 """Processor seconds a second of the study."""
 
 
+HELD, PRODUCTS, CARRYING = (16_000, 60), {"hub": 10.0, "bank": 20.0, "holder": 70.0}, 0.05
+
+
 def made(rows, features, recounted, megabits=0.0, milliseconds=0.0):
     """A study that keeps to the rules above; what goes from the hub is half of what comes."""
     training = rows * 7 // 10
@@ -96,7 +99,7 @@ def test_another_size_is_met(rows):
 
 
 def test_the_error_is_that_of_the_size_held_back(rows):
-    exact = fitted(rows, (16_000, 60))["held_back"]
+    exact = fitted(rows, HELD, PRODUCTS, CARRYING)["held_back"]
     assert exact["bytes_error"] < 1e-6 and exact["processors_error"] < 1e-6
     assert exact["said_line_s"] == pytest.approx(exact["line_s"])
     off = copy.deepcopy(rows)
@@ -104,7 +107,7 @@ def test_the_error_is_that_of_the_size_held_back(rows):
         # What was measured is larger than the rules say: a quarter more bytes, twice the seconds.
         r["exchanges"] = [{**e, "up": 1.25 * e["up"], "down": 1.25 * e["down"]} for e in r["exchanges"]]
         r["processors"] = {p: 2 * s for p, s in r["processors"].items()}
-    held = fitted(off, (16_000, 60))["held_back"]
+    held = fitted(off, HELD, PRODUCTS, CARRYING)["held_back"]
     assert held["bytes_error"] == pytest.approx(0.2)
     assert held["largest_exchange_error"] == pytest.approx(0.2)
     assert held["processors_error"] == pytest.approx(0.5)
@@ -112,7 +115,7 @@ def test_the_error_is_that_of_the_size_held_back(rows):
 
 def test_other_work_on_the_machine_does_not_move_bytes(rows):
     late = [{**r, "seconds": 3 * r["seconds"] + 7 * k} for k, r in enumerate(rows)]
-    quiet, busy = (fitted(r, (16_000, 60)) for r in (rows, late))
+    quiet, busy = (fitted(r, HELD, PRODUCTS, CARRYING) for r in (rows, late))
     assert quiet["shape"]["over_lines"]["megabytes"] == busy["shape"]["over_lines"]["megabytes"]
     assert quiet["held_back"]["bytes_error"] == busy["held_back"]["bytes_error"]
 
@@ -133,7 +136,12 @@ def test_the_public_shape(rows):
         "gigabytes": pytest.approx(1.152),
         "masked_gigabytes": pytest.approx(19.2),
     }
-    shown = as_table(fitted(rows, (16_000, 60)))
+    shape = fitted(rows, HELD, PRODUCTS, CARRYING)["shape"]
+    over = shape["over_lines"]
+    # A hundred seconds of products, a twentieth of a second for each megabyte.
+    assert shape["seconds"] == pytest.approx(over["seconds"] + 100 + over["megabytes"] / 20)
+    assert shape["seconds_without_limit"] == pytest.approx(shape["seconds"] - over["line_s"])
+    shown = as_table(fitted(rows, HELD, PRODUCTS, CARRYING))
     assert "Held back: 16,000 x 60." in shown and "800,000 x 1,500" in shown
 
 
