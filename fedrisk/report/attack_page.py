@@ -142,7 +142,8 @@ def _answer(played: Sequence[Played]) -> list[str]:
 
 def _section(one: Played) -> dict[str, Any]:
     """One attack as the page shows it."""
-    units = list(dict.fromkeys(f.figure for f in one.figures))
+    nearest = _nearest(one.figures)
+    units = list(dict.fromkeys(f.figure for f in nearest))
     return {
         "attack": one.attack,
         "outcome": one.outcome,
@@ -150,10 +151,21 @@ def _section(one: Played) -> dict[str, Any]:
         "seconds": one.seconds,
         "kind": {"held": "first", "control failed": "doubt"}.get(one.outcome, "alarm"),
         "said": words.outcome_words(one),
-        "plots": [p for unit in units for p in _plot([f for f in one.figures if f.figure == unit])],
-        "rows": [_row(f) for f in one.figures if not f.control],
+        "plots": [p for unit in units for p in _plot([f for f in nearest if f.figure == unit])],
+        "rows": [_row(f) for f in nearest if not f.control],
         "controls": [_row(f) for f in one.figures if f.control],
+        "all": [_row(f) for f in one.figures if not f.control] if len(nearest) < len(one.figures) else [],
     }
+
+
+def _nearest(figures: Sequence[Measured]) -> list[Measured]:
+    """Of each target and unit, the figure nearest to its bound; every control."""
+    best: dict[tuple[str, str, str], Measured] = {}
+    for f in figures:
+        key = (f.target, f.figure, f.control)
+        if key not in best or _against(f) > _against(best[key]):
+            best[key] = f
+    return list(best.values())
 
 
 def _row(f: Measured) -> dict[str, Any]:
@@ -168,7 +180,7 @@ def _row(f: Measured) -> dict[str, Any]:
         "share": f"{f.value / f.claimed:.0%}" if f.claimed and math.isfinite(f.value / f.claimed) else "",
         "verdict": words.verdict_words(f.verdict),
         "bad": f.verdict in ("broken", "control failed"),
-        "tries": f"{f.trials:,}",
+        "tries": either("{count:,} try", "{count:,} tries", f.trials),
         "method": f.method,
     }
 
@@ -187,7 +199,7 @@ def _plot(figures: Sequence[Measured]) -> list[tuple[str, Plot, str]]:
     bars = [_bar(f, share) for f in most]
     unit = word("attack_figure", most[0].figure)
     marks = [(1.0, of_kind("plot", "What is claimed"))] if share else _common(most)
-    axis = of_kind("plot", "{figure}, times what is claimed", figure=unit) if share else unit
+    axis = of_kind("plot", "Times what is claimed") if share else unit
     left = len(figures) - len(most)
     alt = _(
         "{figure} of {count} targets, with intervals; the table has the figures.",
@@ -203,7 +215,7 @@ def _plot(figures: Sequence[Measured]) -> list[tuple[str, Plot, str]]:
         if left
         else ""
     )
-    return [(unit, plots.bars(bars, alt=alt, axis=axis, marks=marks, dots=True), note)]
+    return [(unit, plots.bars(bars, alt=alt, axis=axis, marks=marks, dots=not share), note)]
 
 
 def _against(f: Measured) -> float:
@@ -218,7 +230,7 @@ def _bar(f: Measured, share: bool) -> Bar:
     )
     exact = f.low == f.high
     return Bar(
-        label=words.said_target(f),
+        label=words.short_target(f),
         value=f.value / scale,
         low=None if exact else f.low / scale,
         high=None if exact else f.high / scale,

@@ -4,17 +4,22 @@ import math
 
 from fedrisk.attacks.attack import Measured
 from fedrisk.attacks.playing import Played
-from fedrisk.language import _, either
+from fedrisk.language import _, either, listed
 from fedrisk.report.words import word
 
 
 def said_target(figure: Measured) -> str:
     """What was attacked, whose record or secret it is, and the control that was set, in words."""
-    parts = [word("attack_target", part) for part in figure.target.split("/")]
-    said = ", ".join(parts)
+    said = listed(word("attack_target", part) for part in figure.target.split("/"))
     if figure.party:
         said = _("{target}: {party}", target=said, party=word("attack_party", figure.party))
     return said
+
+
+def short_target(figure: Measured) -> str:
+    """What was attacked, in few words: without the first code where there are several."""
+    codes = figure.target.split("/")
+    return listed(word("attack_target", code) for code in (codes[1:] or codes))
 
 
 def control_words(figure: Measured) -> str:

@@ -1,16 +1,18 @@
-"""What one record changes in what is released, against the price: audited on whole studies, without the noise.
+"""What one record changes in what is released, against the price: audited on whole studies (`fedrisk.attacks.audit`).
 
-Every release is a Gaussian mechanism: the most that a record changes, in L2 norm, over the standard deviation of the
-noise that is really in the total, is the mu that is really spent. It must not exceed the mu that is charged. The noise is
-measured against the record's variances, which `test_noise.py` and `test_whole_study.py` check by sampling.
+A sample of what `fedrisk attack audit` goes through for every recipe.
 """
 
 import json
 import math
 
-import numpy as np
 import pytest
 
+from fedrisk.attacks.audit_exact import audited
+from fedrisk.attacks.audit_sampled import sampled
+from fedrisk.attacks.audit_settings import SETTINGS
+from fedrisk.attacks.audit_trial import Trial
+from fedrisk.attacks.controls import without_noise
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard import score_grid
 from fedrisk.releases.budget import total_mu
@@ -26,33 +28,54 @@ def run(request, kit, scratch):
     return kit.build(scratch(), policy=policy, enterprises=2500, study=study).run()
 
 
-def most_that_a_holders_record_moves(run):
-    """Largest L2 change of the (bin, label) histogram when the holder's record of one enterprise becomes another."""
-    scores = run.scores("alfa")
-    held = scores[scores["split"] == "holdout"]
-    card = Scorecard.from_json(json.dumps(run.card))
-    edges = card.score_bins(run.study.evaluation.bins)
-    every = np.unique(scores["external_points"])
-    norms = []
-    for score, own in zip(held["score"], held["external_points"], strict=True):
-        before = card.risk_bins(np.array([score]), edges)[0]
-        after = card.risk_bins(score - own + every, edges)
-        # The label stays: one cell loses the enterprise, another one gets it.
-        norms.append(math.sqrt(2) if (after != before).any() else 0.0)
-    return max(norms)
+@pytest.fixture(scope="module")
+def audit(scratch):
+    """A study of three banks and a data holder with every form of counts, run again with other records."""
+    (setting,) = [s for s in SETTINGS if s.name == "three_banks"]
+    trial = Trial(setting, scratch(), 1)
+    return trial, list(audited(trial, 2))
 
 
-def test_the_evaluation_costs_a_holder_no_more_than_it_is_charged(run):
-    (released,) = [r for r in run.results.record.releases if r.name == "evaluation"]
-    (block,) = released.blocks
-    moved = most_that_a_holders_record_moves(run)
-    assert moved == math.sqrt(2)  # or nothing would be audited
-    audited = moved / math.sqrt(block.variance)
-    charged = {s["institution"]: s["mu"] for s in released.spends}
-    assert set(charged) == {"alfa", "tax"}
-    assert audited <= charged["tax"] * (1 + 1e-9)
-    # A price far above what is spent would waste budget.
-    assert audited > 0.95 * charged["tax"]
+def shares(spent):
+    """By release, the largest share of its claim that a change spends."""
+    out = {}
+    for found in spent:
+        for kind, mu in found.mu.items():
+            if found.claimed.get(kind):
+                out[kind] = max(out.get(kind, 0.0), mu / found.claimed[kind])
+    return out
+
+
+def test_no_change_of_a_record_spends_more_than_is_charged_and_some_spend_it_all(audit):
+    """Without noise in the figures: nothing is left to chance. A price far above what is spent would waste budget."""
+    found = shares(audit[1])
+    assert set(found) == {"edges", "counts", "recount", "calibration", "evaluation", "groups"}
+    assert max(found.values()) <= 1 + 1e-9
+    assert min(found.values()) > 0.95
+    for spent in audit[1]:
+        assert all(mu <= claimed * (1 + 1e-9) for _, mu, claimed in spent.composed), spent
+    assert {(s.party, s.relation) for s in audit[1]} >= {
+        *(("alfa", r) for r in ("zeroed", "flipped", "replaced")),
+        *(("tax", r) for r in ("zeroed", "replaced")),
+    }
+
+
+def test_samples_of_the_noise_bound_mu_from_below(audit):
+    """Each bound is wrong once in 100,000 times."""
+    found = sampled(audit[0], 3000, 1e-5)
+    assert {s.kind for s in found} == set(shares(audit[1]))
+    for s in found:
+        assert s.bounds.low <= s.claimed <= s.bounds.high, s
+    assert max(s.bounds.low / s.claimed for s in found) > 0.85
+
+
+def test_without_noise_the_audit_finds_no_bound(scratch):
+    (setting,) = [s for s in SETTINGS if s.name == "own"]
+    with without_noise():
+        trial = Trial(setting, scratch(), 1)
+        assert max(s.mu["statistics"] for s in audited(trial, 1)) == math.inf
+        (found,) = sampled(trial, 2000, 1e-5)
+    assert found.bounds.low > found.claimed
 
 
 def test_the_holders_ledger_has_the_evaluation(run):

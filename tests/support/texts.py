@@ -82,6 +82,8 @@ def of_templates():
     found, environment = {}, Environment(extensions=["jinja2.ext.i18n"])
     for path in sorted((ROOT / "report" / "templates").glob("*.jinja")):
         for _, name, texts in environment.extract_translations(path.read_text(encoding="utf-8")):
+            if name == "pgettext" and texts[1] is None:
+                continue  # of a value, whose text is found elsewhere
             if name == "pgettext":
                 found[(texts[0], texts[1])] = path
             else:

@@ -363,6 +363,17 @@ def test_the_authority_debits_its_quota_and_no_ledger():
     assert "ledger" not in text
 
 
+def test_protections_are_switched_off_by_attacks_alone():
+    """Nothing that runs studies can import what switches protections off, or any attack."""
+    for path, inside, part in modules():
+        for module, names, _ in statements(path):
+            whole = {module, *(f"{module}.{name}" for name in names)}
+            if part != "attacks":
+                assert "fedrisk.attacks.controls" not in whole, inside
+            if part not in ("attacks", "cli", "report"):
+                assert not any(name.startswith("fedrisk.attacks") for name in whole), inside
+
+
 def test_no_file_outside_the_recipes_asks_which_recipe_it_is():
     """Comparing with a recipe's name is for the recipes; everything else asks the Recipe."""
     names = {"scorecard", "network", "neural", "encoder"}
