@@ -130,6 +130,6 @@ def standardised(split: Split) -> Floats:
     table = np.stack(found, axis=1)
     own = table[split.training]
     spread = own.std(0)
-    # What no training row has says nothing.
-    kept = spread > 0
+    # What is the same in all training rows, but for rounding, says nothing.
+    kept = spread > 1e-9 * np.abs(own).max(0, initial=0.0)
     return np.asarray((table[:, kept] - own.mean(0)[kept]) / spread[kept])

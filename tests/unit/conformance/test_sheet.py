@@ -89,7 +89,7 @@ def test_the_exit_code_says_it(root, tmp_path, monkeypatch, capsys, outcome, cod
 
 
 @pages.NEEDS_CHROMIUM
-@pytest.mark.parametrize("code", ["en", "zh"])
+@pytest.mark.parametrize("code", ["zh", pytest.param("en", marks=pytest.mark.long)])
 def test_the_page_is_readable(browser, root, tmp_path, code):
     with speaking("en"):
         write_sheet(CATALOGUE, with_one("not run")[1], root, tmp_path, seconds=1.0)

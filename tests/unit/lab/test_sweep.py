@@ -1,15 +1,19 @@
 """Files of sweeps: grids become cells, and what is wrong with a file is told, all of it."""
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.errors import ConfigError
+from fedrisk.lab.baselines import baselines
+from fedrisk.lab.data_set import load_data_set
 from fedrisk.lab.sweep import Sweep, chosen, load_sweep
 from support.sweeps import write_sweep
 
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = {"a": "a", "b": "b"}
 
 
@@ -36,7 +40,7 @@ def test_a_list_that_is_left_out_is_the_data_sets_own():
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     epsilon=st.lists(st.floats(0.01, 100), min_size=1, max_size=4, unique=True),
     seed=st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
@@ -123,3 +127,11 @@ def test_baselines_by_name():
     )
     with pytest.raises(ConfigError, match='there are bank alone, or write "all"; did you mean "bank alone"'):
         chosen(["bank alon"], ["bank alone"])
+
+
+@pytest.mark.parametrize("name", ["smoke", "sweep"])
+def test_the_sweeps_of_the_project_can_be_read(name):
+    found = load_sweep(ROOT / "benchmarks" / f"{name}.toml")
+    assert chosen(found.baselines, list(baselines()))
+    cells = found.cells({said: load_data_set(said).name for said in found.grid.data_set})
+    assert len(cells) == {"smoke": 4, "sweep": 60}[name]

@@ -180,3 +180,21 @@ def test_an_unknown_data_set_is_told_with_those_that_there_are(there):
     file.write_text('name = "try"\n[grid]\ndata_set = ["taiwn"]\nepsilon = [1.0]\n')
     with pytest.raises(ConfigError, match="did you mean taiwan"):
         run_sweep(load_sweep(file), file, Path(there / "out"))
+
+
+@pytest.mark.long
+def test_the_table_is_the_same_whatever_the_number_of_processes(there):
+    """Real studies and baselines, but for seconds; the third sweep goes on where the second lost a cell."""
+    tables = []
+    for processes in (1, 2, 1):
+        grid, text = (
+            "epsilon = [1.0, inf]\nseed = [1, 2]",
+            'baselines = ["pooled boosting", "DP naive scorecard"]',
+        )
+        found = run(there, grid, text, processes=processes, again=processes == 2)
+        assert not found.failed
+        tables.append(found.rows.drop(columns="seconds"))
+        next((there / "out" / "cells").glob("*.json")).unlink()
+    assert len(tables[0]) > 12
+    for other in tables[1:]:
+        pd.testing.assert_frame_equal(tables[0], other, check_exact=True)
