@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-from tests.unit.attacks.test_playing import attack, figure
 from typer.testing import CliRunner
 
 from fedrisk.attacks import registry
@@ -14,6 +13,7 @@ from fedrisk.cli import app
 from fedrisk.language import speaking
 from fedrisk.report.attack_page import as_plain, render, write_attacks
 from support import pages
+from tests.unit.attacks.test_playing import attack, figure
 
 pytestmark = pages.NEEDS_CHROMIUM
 
