@@ -52,8 +52,10 @@ def share(hits: float, trials: int, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def area(score: Floats, coin: Coins) -> Estimate:
-    """AUC of a game. Its variance is that of a share in as many trials as there are of the rarer side, at most
-    (Birnbaum & Klose 1957), so its interval is that of such a share.
+    """AUC of a game.
+
+    Its variance is at most that of a share in as many trials as there are of the rarer side (Birnbaum & Klose 1957), so
+    its interval is that of such a share.
 
     >>> area(np.array([0.0, 1.0]), np.array([False, True])).value
     1.0

@@ -20,11 +20,12 @@ from fedrisk.clients import common_view, outlet, row_check
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.resend import Incoming
 from fedrisk.clients.store.attempt_store import AttemptStore
+from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import node as scorecard_node
-from fedrisk.recipes.scorecard import prepared
+from fedrisk.recipes.scorecard import prepared, score_grid, scoring
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
@@ -140,4 +141,18 @@ def in_own_order() -> Iterator[None]:
 def without_blinds() -> Iterator[None]:
     """Institutions send the key authority their ids hashed to the group, and nothing hides them."""
     with patch.object(ristretto, "random_scalars", lambda count: (1).to_bytes(32, "little") * count):
+        yield
+
+
+@contextmanager
+def unbounded_points() -> Iterator[None]:
+    """Holders give every sum of their points as it is: no bands, and no limit of values (``policy.score_values``)."""
+
+    def as_it_is(attempt: Any, card: Any, one: Any, weights: Any = None) -> GivenPoints:
+        return GivenPoints.grid(*score_grid.spans_of(card, one)[attempt.role], step=1)
+
+    with (
+        patch.object(score_grid, "given_points", as_it_is),
+        patch.object(scoring, "given_points", as_it_is),
+    ):
         yield

@@ -171,15 +171,22 @@ def codes_of(
     loot: Loot, tables: Mapping[str, pd.DataFrame], id_column: str = "id"
 ) -> dict[tuple[str, str], NDArray[np.int64]]:
     """The truth: bins of each holder's column for each of the bank's list, by institution and column."""
+    return codes_in(loot.bins, loot.ids, tables, id_column)
+
+
+def codes_in(
+    bins: Sequence[Bins], ids: NDArray[Any], tables: Mapping[str, pd.DataFrame], id_column: str = "id"
+) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """Bins of each holder's column for enterprises by their ids, by institution and column."""
     found = {}
-    for b in loot.bins:
+    for b in bins:
         name = b.feature.institution
-        if name == "bank" or not b.feature.is_column:
+        if name == BANK or not b.feature.is_column:
             continue
-        table = tables[name].drop_duplicates(id_column).set_index(id_column)
-        known = np.isin(loot.ids.astype(str), table.index.astype(str))
-        codes = np.full(len(loot.ids), b.size - 1)
-        codes[known] = b.codes(table.loc[loot.ids[known], b.feature.column])
+        table = tables[name].drop_duplicates(id_column)
+        places = pd.Index(table[id_column].astype(str)).get_indexer(pd.Index(ids.astype(str)))
+        codes = np.full(len(ids), b.size - 1)
+        codes[places >= 0] = b.codes(table[b.feature.column].iloc[places[places >= 0]])
         found[name, b.feature.column] = codes
     return found
 

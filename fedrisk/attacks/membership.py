@@ -44,7 +44,7 @@ METHODS = {
     "outsider": "Dong, Roth & Su (2022)",
     "holder": "Dong, Roth & Su (2022)",
 }
-PARTY = {"holder": "bank"}
+PARTY = {"holder": "bank_zeroed"}
 """Whose record is in question where it is not the enterprise's at all members."""
 
 WORST, RANDOM = 8, 12
@@ -132,7 +132,7 @@ def _distances(games: Games, mu: float, epsilon: float) -> Iterator[Measured]:
         most = float(distance.max())
         target = f"scorecard/{name}/worst/epsilon_{epsilon:g}"
         found = Estimate(most, most, most, distance.size)
-        yield _measured(target, PARTY.get(name, "enterprise"), "mu", found, METHODS[name], claimed=mu)
+        yield _measured(target, PARTY.get(name, "everywhere_zeroed"), "mu", found, METHODS[name], claimed=mu)
 
 
 @dataclass(frozen=True)
@@ -183,12 +183,16 @@ AS_CONTROL = ("stack", "outsider", "holder", "totals")
 tells less than the bound even then, since it is smoothed as if there were noise."""
 
 
+SHARP = ("outsider", "holder")
+"""Attackers whose scores have nearly the same normal for every target, so that a threshold is met without noise too."""
+
+
 def _of_attacker(
     name: str, trials: Trials, mu: float, kind: Sequence[str], control: str
 ) -> Iterator[Measured]:
     if control and (name not in AS_CONTROL or kind[0] != "worst"):
         return
-    target, party = "/".join(("scorecard", name, *kind)), PARTY.get(name, "enterprise")
+    target, party = "/".join(("scorecard", name, *kind)), PARTY.get(name, "everywhere_zeroed")
     found, method = area(trials.score, trials.coin), METHODS[name]
     yield _measured(target, party, "auc", found, method, chance=0.5, claimed=gdp_area(mu), control=control)
     if name not in TESTED or kind[0] != "worst":
@@ -196,6 +200,8 @@ def _of_attacker(
     found = accuracy(trials.score, trials.coin)
     claimed = gdp_accuracy(mu)
     yield _measured(target, party, "accuracy", found, method, chance=0.5, claimed=claimed, control=control)
+    if control and name not in SHARP:
+        return
     tested = power(trials.score, trials.coin, threshold_of(*trials.before))
     yield _measured(
         target,

@@ -1,17 +1,18 @@
-"""The game of membership: of every enterprise a coin decides whether it takes part; what is published is looked at.
+"""The game of membership: a coin decides of every enterprise whether it takes part; what is published is looked at.
 
-Played on scorecards in the space of sums (`study_in_sums`). Three attackers look at the totals themselves; all three are
-the most powerful tests of what they know (Neyman & Pearson 1933), since noise is normal:
+Played on scorecards in the space of sums (`study_in_sums`). Three attackers look at the totals themselves; all three
+are the most powerful tests of what they know (Neyman & Pearson 1933), since noise is normal:
 
-- *outsider who knows all others*: it knows who else takes part, and asks whether the whole enterprise does, with what it
-  has at all members. This is the adversary of the definition of differential privacy.
-- *holder who knows all others*: the same for the bank's record of the enterprise alone, seen by a holder, which knows the
-  noise that it added itself. This is what a claim of mu for the bank's record is about.
+- *outsider who knows all others*: it knows who else takes part, and asks whether the whole enterprise does, with what
+  it has at all members. This is the adversary of the definition of differential privacy.
+- *holder who knows all others*: the same for the bank's record of the enterprise alone, seen by a holder, which knows
+  the noise that it added itself. This is what a claim of mu for the bank's record is about.
 - *outsider who knows the population*: everybody else's coin is as unknown to it as the target's.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class Layer:
 
 def _layer(parts: Parts) -> Layer:
     ends = np.cumsum([0, *(parts.rows[b.name].shape[1] for b in parts.release.blocks)])
-    places = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    places = [slice(int(a), int(b)) for a, b in pairwise(ends)]
     stacked = np.concatenate([parts.rows[b.name] for b in parts.release.blocks], 1)
     return Layer(parts.release, stacked, tuple(zip(parts.release.blocks, places, strict=True)))
 

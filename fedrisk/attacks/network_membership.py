@@ -168,7 +168,7 @@ def _measured(target: str, figure: str, found: Estimate, method: str, **about: A
     return Measured(
         attack=NAME,
         target=target,
-        party="bank" if method else "",
+        party="bank_zeroed" if method else "",
         figure=figure,
         value=found.value,
         low=found.low,

@@ -4,7 +4,17 @@ import importlib
 
 from fedrisk.attacks.attack import Attack
 
-MODULES: tuple[str, ...] = ("audit", "dealing_hub", "lying_hub", "linkage", "side_channels")
+MODULES: tuple[str, ...] = (
+    "audit",
+    "dealing_hub",
+    "lying_hub",
+    "membership",
+    "network_membership",
+    "labels",
+    "score_inversion",
+    "linkage",
+    "side_channels",
+)
 """Modules of this package with an attack, in the order in which they run."""
 
 

@@ -42,7 +42,8 @@ from fedrisk.protocol.payload import Payload
 
 NAME = "side_channels"
 BUCKETS = "Köpf & Dürmuth (2009)"
-ENTERPRISES, MORE = 900, 2500
+ENTERPRISES, FEW = 2500, 400
+"""Of sizes; and of times, as a single label moves boosting most where rows are few."""
 Floats = NDArray[np.float64]
 Change = Callable[[dict[str, pd.DataFrame], dict[str, int]], None]
 """Changes one record in tables; rows: by institution, the row of an enterprise that all know and that is trained on."""
@@ -103,9 +104,9 @@ def _sizes(folder: Path, effort: Effort) -> Iterator[Measured]:
     rows = _rows_of_one(first.scores("alfa"), tables)
     for column, value in (("grade", "A"), ("bad", 0), ("late", 0.0)):
         tables["alfa"].loc[rows["alfa"], column] = value
-    seen: dict[object, dict[Any, int]] = {}
+    known: dict[Any, int] = {}
     tried = list(CHANGES.items())[:: 2 if effort.quick else 1]
-    for target, (party, change) in [("", ("", lambda *_: None)), *tried] * (1 if effort.quick else 4):
+    for target, (party, change) in [*[("", ("", _nothing))] * 2, *tried] * (1 if effort.quick else 3):
         changed = copy.deepcopy(tables)
         change(changed, rows)
         consortium.tables = changed
@@ -116,15 +117,18 @@ def _sizes(folder: Path, effort: Effort) -> Iterator[Measured]:
             refused = False
         except PeerError:
             refused = True
-        found, known = sizes(consortium.last), seen.setdefault(form_of(consortium.last), {})
+        found = sizes(consortium.last)
         compared = [size == known[key] for key, size in found.items() if key in known]
-        for key, size in found.items():
-            known.setdefault(key, size)
+        known = found | known
         if target:
             more = {"party": party, "claimed": 0.0}
             other = certain(1 - float(np.mean(compared or [True])), len(compared))
             yield _figure(f"sizes/{target}", "share", other, begun, **more)
             yield _figure(f"refusals/{target}", "share", certain(refused), begun, **more)
+
+
+def _nothing(tables: dict[str, pd.DataFrame], rows: dict[str, int]) -> None:
+    """The tables as they are."""
 
 
 def _rows_of_one(scores: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict[str, int]:
@@ -134,18 +138,23 @@ def _rows_of_one(scores: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict[
     return {name: int(np.flatnonzero(tables[name]["id"] == one)[0]) for name in ("alfa", "tax")}
 
 
-def sizes(record: Record) -> dict[tuple[int, str, str, str], int]:
-    """Bytes of each message without what was released, by number and action of the exchange, direction and member."""
-    out = {}
+def sizes(record: Record) -> dict[tuple[object, int, str, str, str], int]:
+    """Bytes of each message without what was released, by what had been told, number, action, direction and member."""
+    out, later = {}, form_of(record)
+    early = form_of(record, ("order", "bins"))
     for number, step in enumerate(s for s in record.steps if s.action in _COMPARED):
+        form = early if number < _FIRST else later
         for way, messages in (("to", step.sent), ("from", step.answers)):
             for name, payload in messages.items():
-                out[number, step.action, way, name] = _net(payload)
+                out[form, number, step.action, way, name] = _net(payload)
     return out
 
 
 _COMPARED = ("edges", "mask", "release", "score", "calibrate", "deliver")
 """Exchanges that follow the order of rows: before them, sizes tell how many rows there are, which is public."""
+
+_FIRST = 3
+"""So many of them are over with the first release of sums: edges, mask, release."""
 
 
 def _net(payload: Payload) -> int:
@@ -154,13 +163,12 @@ def _net(payload: Payload) -> int:
     return Payload({k: v for k, v in own.body.items() if k != CONFIRM}, own.blobs).size()
 
 
-def form_of(record: Record) -> object:
-    """What the released numbers and the public sizes say of the form of later messages."""
-    told = {p.name: p.content for p in record._parts}
-    bins = [len(b["edges"]) for b in told["bins"].get("bins")] if "bins" in told else []
-    second = told["counts"].body if "counts" in told else {}
+def form_of(record: Record, parts: tuple[str, ...] = ("order", "bins", "counts")) -> object:
+    """What the parts of the common view say of the form of messages: rows, bins, columns of the Gram matrix."""
+    told = {p.name: p.content.body for p in record._parts if p.name in parts}
+    bins = [len(b["edges"]) for b in told.get("bins", {}).get("bins", ())]
+    second, order = told.get("counts", {}), told.get("order", {})
     columns = [len(b[0]) if b else 0 for b in second.get("bases") or []]
-    order = told["order"].body if "order" in told else {}
     rows = {what: order.get(what) for what in ("training", "sampled", "holdout")}
     return repr((rows, bins, columns, second.get("chosen")))
 
@@ -172,7 +180,7 @@ def _times(folder: Path, effort: Effort) -> Iterator[Measured]:
     """Which of two tables the bank has, by the time of one answer: as it was made, and as it leaves."""
     begun, rng = time.monotonic(), np.random.default_rng(effort.seed)
     waiting = two_tables(folder, 24 if effort.quick else 100)
-    learnt, looks = (4, 16) if effort.quick else (50, 200)
+    learnt, looks = (10, 40) if effort.quick else (50, 200)
     seen = np.array([[w.seconds() for w in waiting] for _ in range(learnt + looks)]).T
     known, tried = seen[:, :learnt], seen[:, learnt:]
     made = sum(_nearer(known, t) == side for side in (0, 1) for t in tried[side])
@@ -239,7 +247,7 @@ def same_noise() -> Iterator[None]:
 
 def two_tables(folder: Path, searched: int) -> list[_Waiting]:
     """A bank's table, and that with the label flipped, of so many that are searched, that moves boosting most."""
-    consortium = build(folder / "c", enterprises=ENTERPRISES, policy=MANY_STUDIES, study=CHEAP)
+    consortium = build(folder / "c", enterprises=FEW, policy={**MANY_STUDIES, "least_rows": 20}, study=CHEAP)
     scores = consortium.run(wire=False).scores("alfa")
     table = consortium.tables["alfa"].sort_values("id", ignore_index=True)
     fit = table["id"].isin(scores["id"][scores["split"] == "training"]).to_numpy()

@@ -1,4 +1,4 @@
-"""Whether studies in sums are those between real nodes: the same numbers without noise, and the noise that is stated."""
+"""Whether studies in sums are those between real nodes: without noise the same numbers, else the noise as stated."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from fedrisk.attacks.membership_game import layers_of, noise_of
 from fedrisk.attacks.study_in_sums import Rows, Simulator, Study
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.fitting import refit
-from fedrisk.releases.record import ReleasedSums
+from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
 from fedrisk.study import BANK
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def exact_difference(run: Run, rows: Rows) -> float:
-    """Greatest difference between a real study's numbers and the simulated ones, both without noise, points included."""
+    """Greatest difference of any number or point between a real study and a simulated one, both without noise."""
     simulator = Simulator(rows, noise=False)
     made = simulator.study(rows.trained, np.random.default_rng(0))
     real = real_study(run, simulator)
@@ -30,7 +30,7 @@ def exact_difference(run: Run, rows: Rows) -> float:
         (real.calibration, made.calibration),
         *zip(real.card.points, made.card.points, strict=True),
     ]
-    return max(float(np.abs(np.subtract(a, b)).max()) for a, b in pairs)
+    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 
 
 def noise_share(runs: Sequence[tuple[Run, Rows]]) -> Estimate:
@@ -53,7 +53,7 @@ def noise_share(runs: Sequence[tuple[Run, Rows]]) -> Estimate:
 
 def real_study(run: Run, simulator: Simulator) -> Study:
     """What a study between real nodes released, in the form of a simulated one."""
-    record = run.results.record
+    record = record_of(run)
     counts = raw(record.release("counts"), simulator.first.release)
     first = Scorecard.from_json(run.told("card").get("scorecard"))
     second = simulator.second_of(record.release("counts"))
@@ -67,6 +67,13 @@ def real_study(run: Run, simulator: Simulator) -> Study:
         first=first,
         card=refit(record),
     )
+
+
+def record_of(run: Run) -> ReleaseRecord:
+    """The record that every study that ended has."""
+    if run.results.record is None:
+        raise ValueError("the study left no record")
+    return run.results.record
 
 
 def raw(released: ReleasedSums, release: Release) -> dict[str, Floats]:

@@ -1,10 +1,10 @@
 """A scorecard study on real rows in the space of sums, thousands of times: who takes part is drawn anew each time.
 
 The rows are those of a study that ran between real nodes (`Rows.of`): bins, codes and labels as its members had them.
-What is simulated is the way to the totals alone: exact sums over the rows that take part (by the arrays of
-`recipes/scorecard/matrices` and `models/shape_rows`, with their clipping), and noise of the sigma that each contributor's
-plan states, drawn as a normal in place of its discrete twin. The forms of the releases, the card and its calibration are
-made by the code that hub and members run (`recipes/scorecard/fitting`). Secure products, masks and rings are left out:
+What is simulated is the way to the totals alone: exact sums over the rows that take part (shape rows by
+`models/shape_rows`, with their clipping), and noise of the sigma that the plan states for each contributor, drawn as a
+normal in place of its discrete twin. The forms of the releases, the card and its calibration are made by the code that
+hub and members run (`recipes/scorecard/fitting`). Secure products, masks and rings are left out:
 they cancel. `tests/unit/attacks/test_study_in_sums.py` and the first figure of `membership` hold both ways together.
 """
 
@@ -80,7 +80,7 @@ class Rows:
         )
 
     def at(self, epsilon: float, rows: int, plan: Any) -> "Rows":
-        """The same rows in studies of another budget and number of training rows. plan: made from study and columns."""
+        """The same rows in studies of another budget and number of rows. plan: of a study and so many rows."""
         privacy = self.facts.study.privacy.model_copy(update={"epsilon": epsilon})
         study = self.facts.study.model_copy(update={"privacy": privacy})
         return replace(self, facts=Facts.of_plain_labels(study, plan(study, rows), rows))
@@ -103,9 +103,9 @@ class Rows:
 class Study:
     """One simulated study: all that it released, and what follows from it.
 
-    counts, gram: totals, by block, as the hub opens them before anything is subtracted. own: by holder, the noise of its
-    own in its total of defaults, which it knows. second: the second release as
-    it follows from the first. card: calibrated. first: the same before its calibration.
+    counts, gram: totals, by block, as the hub opens them before anything is subtracted. own: by holder, the noise of
+    its own in its total of defaults, which it knows. second: the second release as it follows from the first. card:
+    calibrated. first: the same before its calibration.
     """
 
     counts: Totals
@@ -155,7 +155,7 @@ class Simulator:
         card = card_from(facts, bins, counts, second, _as_told(again.release, raw_again))
         release = calibration_release(facts.study, facts.plan.mu("calibration"))
         cells = self.calibration_cells(card)
-        exact = np.bincount(cells, weight, 2 * CALIBRATION_BINS)
+        exact = np.bincount(cells, weight, 2 * CALIBRATION_BINS).astype(float)
         total = self.noisy(release, {BANK: exact}, rng)
         calibrated = calibrate(card, _as_told(release, total))
         return Study(

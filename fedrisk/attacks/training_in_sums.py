@@ -1,8 +1,8 @@
 """A network trained over noisy sums on real rows, again and again: who takes part is drawn anew each time.
 
-Bins and rows are those of a study between real nodes (`TrainingRows.of`). Gradients are clipped by the code that a bank
-runs (`models/network`), the hub's steps are its own (`server/optimiser`, `recipes/network/design`); what is simulated is
-the way of the sums to the hub, and noise of the variance that the plan states. Loads PyTorch.
+Bins and rows are those of a study between real nodes (`TrainingRows.of`). Gradients are clipped by the code that a
+bank runs (`models/network`), the hub's steps are its own (`server/optimiser`, `recipes/network/design`); what is
+simulated is the way of the sums to the hub, and noise of the variance that the plan states. Loads PyTorch.
 """
 
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ class TrainingRows:
 class Training:
     """One training: the published weights, and likelihood ratios of who knows all others and all steps' sums.
 
-    ratio, distance: of the targets, (targets,): log likelihood ratio, and the distance of both hypotheses in deviations.
+    ratio, distance: of the targets, (targets,): log likelihood ratio, and distance of both hypotheses in deviations.
     """
 
     weights: Floats

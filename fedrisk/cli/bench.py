@@ -18,7 +18,6 @@ def bench(
     sweep_file: Annotated[
         Path,
         typer.Argument(
-            metavar="SWEEP",
             help="The sweep's file (TOML): data sets, epsilons, seeds and so on; for example benchmarks/smoke.toml.",
             show_default=False,
         ),

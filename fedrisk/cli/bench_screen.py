@@ -97,7 +97,13 @@ def show(found: "Outcome") -> None:
 def _table(measured: "pd.DataFrame") -> None:
     table = plain_table(
         "mean AUC on the hold-outs",
-        *("data set", "model", "kind", "epsilon", "AUC", "spread", "cells"),
+        "data set",
+        "model",
+        "kind",
+        "epsilon",
+        "AUC",
+        "spread",
+        "cells",
         right=("epsilon", "AUC", "spread", "cells"),
     )
     keys = ["data_set", "kind", "model", "epsilon"]

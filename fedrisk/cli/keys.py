@@ -48,6 +48,7 @@ _LOSSES = "loss rules (for example rules_4321.toml)"
 _REWARD = "reward rules (for example rewards.toml)"
 _FRAGILITY = "fragility index (for example fragility.toml)"
 _DATA_SET = "data set (for example configs/data_sets/taiwan.toml)"
+_SWEEP = "sweep (for example benchmarks/sweep.toml)"
 _TOP = (
     "study",
     "institution",
@@ -57,6 +58,7 @@ _TOP = (
     "reward_rules",
     "fragility",
     "data_set",
+    "sweep",
     "hub",
     "node",
 )
@@ -90,7 +92,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.deploy.hub_home import HubSettings
     from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
-    from fedrisk.lab import data_set_rules
+    from fedrisk.lab import data_set_rules, sweep
     from fedrisk.models.histories import EncoderRule, Series
     from fedrisk.privacy.policy import Policy
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
@@ -168,6 +170,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "indicators": (_FRAGILITY, fragility_settings.Indicator),
         "map": (_FRAGILITY, fragility_settings.MapSettings),
         **{k: (_DATA_SET, m) for k, m in of_data_set.items()},
+        "sweep": (_SWEEP, sweep.Sweep),
+        "grid": (_SWEEP, sweep.Grid),
         "hub": ("hub file (hub.toml)", HubSettings),
         "node": ("node file (node.toml)", NodeSettings),
     }

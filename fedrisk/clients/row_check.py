@@ -17,8 +17,9 @@ The masks are dealt and exchanged with those of the label counts; the holder che
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from cryptography.hazmat.primitives import hashes
@@ -37,7 +38,6 @@ from fedrisk.secure.product import left_share, mask, right_share, unpack
 from fedrisk.study import Study
 
 _KEY = b"fedrisk row check key v1"
-_NONE = np.empty((0, 32), np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,8 @@ def own_checks(attempt: Attempt) -> list[RowCheck]:
 
 def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> dict[str, bytes]:
     """Secrets and corrections dealt for the checks -> masked factors or hashes, sealed for the other side."""
-    answers, values = {}, _of_lists(attempt)
+    answers = {}
+    values = cache(lambda: _pseudonyms(attempt))
     for check in own_checks(attempt):
         secret, shape = bytes.fromhex(dealt[check.id]), check.shape(len(listed(attempt, check.bank)))
         attempt.state.put_secret(f"mask_{check.id}", secret)
@@ -78,7 +79,7 @@ def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> 
             if not attempt.state.has_secret(f"factors_{check.id}"):
                 attempt.state.put_secret(f"factors_{check.id}", secrets.token_bytes(32))
         left = attempt.name == check.holder
-        own = _factors(attempt, check) if left else _hashes(attempt, check, values)
+        own = _factors(attempt, check) if left else _own_hashes(attempt, check, values)
         blocks = (own[slice(*shape.span(k)), None] for k in range(shape.blocks))
         masked = mask(
             secret, check.label(attempt.study, attempt.state.id), "left" if left else "right", blocks, shape
@@ -93,7 +94,7 @@ def take_dealt(attempt: Attempt, dealt: Mapping[str, str], request: Payload) -> 
 def share(attempt: Attempt, request: Payload) -> dict[str, bytes]:
     """The other side's masked numbers -> at a bank, its shares, sealed for the holders; a holder keeps its own."""
     answers, kept = {}, {}
-    values = _of_lists(attempt)
+    values = cache(lambda: _pseudonyms(attempt))
     for check in own_checks(attempt):
         shape = check.shape(len(listed(attempt, check.bank)))
         label, secret = check.label(attempt.study, attempt.state.id), attempt.state.secret(f"mask_{check.id}")
@@ -105,7 +106,7 @@ def share(attempt: Attempt, request: Payload) -> dict[str, bytes]:
             part = left_share(secret, label, correction, unpack(blocks, "right", shape), shape)
             kept[check.id] = int(part[0, 0])
             continue
-        own = _hashes(attempt, check, values)
+        own = _own_hashes(attempt, check, values)
         mine = (own[slice(*shape.span(k)), None] for k in range(shape.blocks))
         part = right_share(secret, label, mine, unpack(blocks, "left", shape), shape)
         there = _context(attempt, check, "share", attempt.name)
@@ -163,9 +164,11 @@ def _pseudonyms(attempt: Attempt) -> NDArray[np.uint8]:
     return np.ascontiguousarray(values)
 
 
-def _of_lists(attempt: Attempt) -> NDArray[np.uint8]:
-    """The same where the institution's own list is checked; nothing elsewhere, whose factors need none."""
-    return _pseudonyms(attempt) if any(c.bank == attempt.name for c in own_checks(attempt)) else _NONE
+def _own_hashes(
+    attempt: Attempt, check: RowCheck, values: Callable[[], NDArray[np.uint8]]
+) -> NDArray[np.uint64]:
+    """The hashes of a bank's own list, which two messages of an attempt need: made once, and kept in memory."""
+    return attempt.state.cached(f"row hashes {check.id}", None, lambda: _hashes(attempt, check, values()))
 
 
 def _hashes(attempt: Attempt, check: RowCheck, values: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -38,7 +38,10 @@ APART = 0.15
 """Least distance of two ticks, as a share of the scale."""
 
 DEPTH = 0.2
-"""How far below the top an AUC is drawn at least; lower ones of others leave the picture."""
+"""How far below the highest line others are drawn; what is lower leaves the picture, but for studies."""
+
+LEAST_ROOM = 0.01
+"""Least room above and below the lines, in units of the figure."""
 
 MOST = 9
 """Most lines of one picture; further ones are in the table."""
@@ -112,6 +115,7 @@ def slope_by_epsilon(panel: Panel, name: str) -> Drawn:
         up=of_kind("plot", "Calibration slope"),
         alt=_("Calibration slope, {data_set}: {lines}", data_set=name, lines="{lines}"),
         mark=(1.0, of_kind("plot", "calibrated")),
+        depth=math.inf,
     )
 
 
@@ -171,7 +175,10 @@ def _against_epsilon(
     alt: str,
     mark: tuple[float, str] | None = None,
     quoted: bool = False,
+    depth: float = DEPTH,
 ) -> Drawn:
+    if len(panel.epsilons) == 1 and not quoted:
+        return _at_one(panel, chosen, value, up, alt, mark)
     scale = Scale(panel.epsilons)
     published = [q for q in panel.quoted.itertuples() if quoted and _within(scale, float(str(q.epsilon)))]
     entries = len(chosen) + len(published) + int(mark is not None)
@@ -193,8 +200,7 @@ def _against_epsilon(
             texts.append(mark[1])
         axes.set_xlim(*scale.ends)
         axes.set_xticks(*scale.ticks())
-        if quoted:
-            _cut_off(axes, panel)
+        _fit_scale(axes, *_values(chosen, value, published, mark), depth)
         if math.isinf(scale.epsilons[-1]) and len(scale.epsilons) > 1:
             axes.axvline((scale.high + scale.edge) / 2, color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
         legend(axes, handles, texts)
@@ -202,11 +208,43 @@ def _against_epsilon(
     return Drawn(figure, alt.replace("{lines}", "; ".join(said)))
 
 
-def _cut_off(axes: "Axes", panel: Panel) -> None:
-    """Begin the scale so far below the best that others' noise does not press everything into a corner."""
-    low, high = axes.get_ylim()
-    studies = [p.value("auc") for s in panel.main for p in s.points if "auc" in p.figures]
-    axes.set_ylim(max(low, min([high - DEPTH, *(v - 0.01 for v in studies)])), high)
+def _at_one(
+    panel: Panel, chosen: Sequence[Series], value: Any, axis: str, alt: str, mark: tuple[float, str] | None
+) -> Drawn:
+    """Figures at the only epsilon that there is: a mark for each model, lest all stand on each other."""
+    there = [(s, value(p)) for s in chosen for p in s.points if value(p) is not None]
+    items = [
+        Bar(label=model_words(s, panel), value=m.value, low=m.low, high=m.high, group=_(NATURES[s.nature]))
+        for s, m in there
+    ]
+    said = "; ".join(f"{b.label} {b.value:.3f}".replace("-", "−") for b in items)
+    marks = [] if mark is None else [mark]
+    return bars(items, alt=alt.replace("{lines}", said), axis=axis, dots=True, marks=marks)
+
+
+def _fit_scale(axes: "Axes", values: Sequence[float], studies: Sequence[float], depth: float) -> None:
+    """The scale by values, not by bands: those of two seeds are so wide that nothing else would be seen.
+
+    values: of all lines. studies: of studies, which are seen whatever others do. depth: how far below the highest line
+    others are drawn.
+    """
+    high = max(values)
+    low = max(min(values), min([high - depth, *studies]))
+    room = max(0.25 * (high - low), LEAST_ROOM)
+    axes.set_ylim(low - room, high + room)
+
+
+def _values(
+    chosen: Sequence[Series],
+    value: Any,
+    published: Sequence[Any],
+    mark: tuple[float, str] | None,
+) -> tuple[list[float], list[float]]:
+    """Values of all lines, and of studies."""
+    by_series = [(s, [value(p).value for p in s.points if value(p) is not None]) for s in chosen]
+    others = [float(q.auc) for q in published] + ([] if mark is None else [mark[0]])
+    studies = [v for s, found in by_series if s.nature == "study" for v in found]
+    return [v for _series, found in by_series for v in found] + others, studies
 
 
 def _at(epsilon: float, value: float, series: Series) -> str:

@@ -126,7 +126,8 @@ def _panel(panel: Panel, name: str) -> dict[str, Any]:
     pictures: list[tuple[Plot, str]] = []
     has_auc = any("auc" in p.figures for s in panel.series for p in s.points)
     if has_auc:
-        pictures.append((auc_by_epsilon(panel, name).plot(), _("AUC against epsilon")))
+        if len(panel.epsilons) > 1:
+            pictures.append((auc_by_epsilon(panel, name).plot(), _("AUC against epsilon")))
         pictures.append((all_models(panel, name, at).plot(), spoken))
     if any(p.difference for s in panel.series if s.nature != "nothing" for p in s.points):
         pictures.append(

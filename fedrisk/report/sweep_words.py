@@ -147,8 +147,15 @@ def _answer(panel: Panel, series: Series, epsilon: float) -> str:
     shared |= {"low": signed(gap.low), "high": signed(gap.high), "seeds": str(gap.seeds)}
     if gap.low <= 0 <= gap.high:
         return _(
-            "{at} the {model} cannot be told from pooled boosting on the same rows (AUC {auc}; difference "
-            "{low} to {high} at 95%, {seeds} seeds).",
+            N_(
+                "{at} the {model} ranks {gap} below pooled boosting on the same rows; {seeds} seeds leave open whether "
+                "it does at all (difference {low} to {high} at 95%; AUC {auc})."
+            )
+            if below
+            else N_(
+                "{at} the {model} ranks {gap} above pooled boosting on the same rows; {seeds} seeds leave open whether "
+                "it does at all (difference {low} to {high} at 95%; AUC {auc})."
+            ),
             **shared,
         )
     return _(

@@ -116,7 +116,7 @@ LAYERS = {
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
     "attacks": {
-        *("alignment", "analysis", "clients", "engine", "errors", "home", "metrics", "models", "privacy"),
+        *("alignment", "analysis", "clients", "engine", "errors", "home", "models", "privacy"),
         *("protocol", "recipes", "releases", "secure", "server", "study"),
     },
     "lab": {

@@ -95,7 +95,7 @@ def test_a_difference_that_may_be_nothing_is_said_so(bare):
     near = table.copy()
     at = near["model"] == "scorecard"
     near.loc[at, "auc"] = 0.775 + np.array([0.01, -0.012, 0.004])
-    assert "cannot be told from pooled boosting" in text_of(render(near))
+    assert "3 seeds leave open whether it does at all" in text_of(render(near))
 
 
 def test_infinity_stands_at_the_right_edge():
