@@ -40,8 +40,9 @@ FALSE_ALARM = 1e-9
 class Spent:
     """What one change of a record at one institution spends.
 
-    relation: zeroed, flipped, replaced, or absent (a data holder has no record of the enterprise). mu: by release, of which all steps of a training are one. claimed: the same,
-    as charged, times what is promised for the relation. composed: (population, mu, claimed) of all releases together.
+    relation: zeroed, flipped, replaced, or absent (a data holder has no record of the enterprise). mu: by release, of
+    which all steps of a training are one. claimed: the same, as charged, times what is promised for the relation.
+    composed: (population, mu, claimed) of all releases together.
     """
 
     party: str
