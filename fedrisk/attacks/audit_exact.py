@@ -82,8 +82,8 @@ def _run_all(trial: Trial, variants: int) -> None:
         trial.tried({**worst, trial.host: row})
     usual = {**worst, trial.host: trial.labelled(trial.host, {})}
     for name in trial.parties[1:]:
-        for row in (*rows[name], None):
-            trial.tried({**usual, name: row})
+        for other in (*rows[name], None):
+            trial.tried({**usual, name: other})
 
 
 EVERYWHERE = ""
