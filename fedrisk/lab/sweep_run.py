@@ -49,7 +49,7 @@ class Outcome:
     """What a sweep left.
 
     there: cells that an earlier call had finished. rows: of results.parquet. failed: code by digest of a cell. without:
-    baselines left out, and packages that they lack. failed_baselines: rows of baselines that failed, not those left out.
+    baselines left out, and packages that they lack. failed_baselines: rows of those that failed, not of those left out.
     """
 
     sweep: Sweep

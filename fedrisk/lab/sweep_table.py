@@ -62,9 +62,7 @@ def rows_of(
     names: of the baselines that were asked for. without: those left out, with the packages that they lack; each has a
     row that says so, so that a table never looks whole where it is not.
     """
-    return [
-        row for cell in cells for row in _rows_of(folder, cell, asked_of(cell, names), without or {})
-    ]
+    return [row for cell in cells for row in _rows_of(folder, cell, asked_of(cell, names), without or {})]
 
 
 def _rows_of(

@@ -8,9 +8,9 @@ distributions, Gopi, Lee & Wutschitz 2021) finds the noise for the cell's epsilo
 with its contribution set to zero, the relation of a study. That a step sees a random part of the rows makes it cheaper;
 a study between institutions, who see which rows are in a step, cannot have that, and this baseline does.
 
-Inputs are indicators of public bins, brought to norm 1 by the number of columns. There is no intercept beside them, since
-each column's indicators add up to one anyway: a row's gradient is its input times a number between -1 and 1, so that
-clipping to norm 1 touches none and takes nothing from rare defaults.
+Inputs are indicators of public bins, brought to norm 1 by the number of columns. There is no intercept beside them:
+each column's indicators add up to one anyway. So a row's gradient is its input times a number between -1 and 1, and
+clipping to norm 1 touches none, not even those of rare defaults, which are the longest.
 """
 
 import math
