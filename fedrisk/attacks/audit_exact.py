@@ -40,8 +40,9 @@ FALSE_ALARM = 1e-9
 class Spent:
     """What one change of a record at one institution spends.
 
-    relation: zeroed, flipped, replaced, or absent (a data holder has no record of the enterprise). mu: by release, of which all steps of a training are one. claimed: the same,
-    as charged, times what is promised for the relation. composed: (population, mu, claimed) of all releases together.
+    relation: zeroed, flipped, replaced, or absent (a data holder has no record of the enterprise). mu: by release, of
+    which all steps of a training are one. claimed: the same, as charged, times what is promised for the relation.
+    composed: (population, mu, claimed) of all releases together.
     """
 
     party: str
@@ -81,8 +82,8 @@ def _run_all(trial: Trial, variants: int) -> None:
         trial.tried({**worst, trial.host: row})
     usual = {**worst, trial.host: trial.labelled(trial.host, {})}
     for name in trial.parties[1:]:
-        for row in (*rows[name], None):
-            trial.tried({**usual, name: row})
+        for other in (*rows[name], None):
+            trial.tried({**usual, name: other})
 
 
 EVERYWHERE = ""
