@@ -33,8 +33,8 @@ METHOD = "Luo et al. (2021)"
 
 Ints = NDArray[np.int64]
 
-YEAR = Policy.model_fields["scored_versions"].default
-"""Versions of a score of one enterprise that a bank gets in a year, by a policy that says nothing of it."""
+MONTHLY = 13
+"""Versions of a score of one enterprise in a year where a holder allows one a month, far more than the policy's 2."""
 
 FEW_VALUES = 16
 """The fewest values that a policy may allow; under these the control is played, as any card has more bits."""
@@ -53,7 +53,7 @@ class Size:
     crafted: int
 
 
-QUICK, FULL = Size(20_000, 2, 0, 2), Size(20_000, YEAR, 4, 4)
+QUICK, FULL = Size(20_000, 2, 0, 2), Size(20_000, MONTHLY, 4, 4)
 
 
 @dataclass(frozen=True)
