@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Verdict = Literal["held", "broken", "control succeeded", "control failed"]
+from scipy.stats import binom
+
+Verdict = Literal["held", "broken", "not judged", "control succeeded", "control failed"]
+
+SHARES = ("accuracy", "share", "tpr_at_fpr_0.001", "got_through")
+"""Figures that are shares of independent tries, with intervals of Clopper and Pearson."""
+
+UP_TO_ONE = (*SHARES, "auc")
+"""Figures that cannot be above 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +27,9 @@ class Measured:
     at ``confidence``; equal where the figure is exact. chance: what guessing gives. claimed: the most that the product
     says it may be; None where it claims nothing. control: the protection that was switched off, in a word ("noise",
     "pair_masks", ...), for a negative control, which must succeed; empty where the product was attacked as it is.
-    trials: how many independent tries the interval stands on. method: the published method, as "Author (year)".
+    trials: how many independent tries the interval stands on. method: the published method, as "Author (year)". most:
+    the greatest value that the figure could have had, whatever the product gave away, such as the bits that there are;
+    None where nothing limits it, or where the figure is a share or an AUC, of which it is 1.
     """
 
     attack: str
@@ -35,6 +45,7 @@ class Measured:
     control: str = ""
     trials: int
     method: str
+    most: float | None = None
     seconds: float = 0.0
 
     @property
@@ -43,12 +54,36 @@ class Measured:
         return self.claimed if self.claimed is not None else self.chance
 
     @property
+    def broken_from(self) -> float | None:
+        """The least value that counts as broken in so many tries: smaller violations go unnoticed.
+
+        Of a share, by its exact test; of any other estimate, the bound and as much as this interval reaches down. None
+        where there is no bound, or where the figure could not have come so high: it is no evidence then.
+        """
+        if self.bound is None or self.trials < 1:
+            return None
+        least = self.bound + max(self.value - self.low, 0.0)
+        if self.figure in SHARES and self.low != self.high:
+            tail = (1 - self.confidence) / 2
+            least = (float(binom.isf(tail, self.trials, max(self.bound, 0.0))) + 1) / self.trials
+        most = 1.0 if self.most is None and self.figure in UP_TO_ONE else self.most
+        if most is None:
+            return least
+        exact = self.low == self.high
+        return None if least > most or (exact and least >= most) else least
+
+    @property
     def verdict(self) -> Verdict:
-        """Broken where even the lower end lies above the bound; that is what a control has to reach."""
+        """Broken where even the lower end lies above the bound; that is what a control has to reach.
+
+        What no result could have broken is not judged: that it did not break says nothing.
+        """
         above = self.bound is not None and self.low > self.bound * (1 + 1e-9)
         if self.control:
             return "control succeeded" if above else "control failed"
-        return "broken" if above else "held"
+        if above:
+            return "broken"
+        return "not judged" if self.broken_from is None else "held"
 
 
 @dataclass(frozen=True, kw_only=True)

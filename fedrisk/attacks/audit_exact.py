@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from fedrisk.attacks.audit_rows import Row
+from fedrisk.attacks.audit_rows import SINGLED_OUT, Row
 from fedrisk.attacks.audit_trial import Trial, Tried
 from fedrisk.attacks.exact_parts import Heard
 from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS
@@ -67,7 +67,7 @@ def every_change(trial: Trial, noise: "NoiseLeft") -> Iterator[tuple[Tried, Trie
 
 
 def _run_all(trial: Trial, variants: int) -> None:
-    """The enterprises gone; their worst records everywhere; then others at one institution after the other.
+    """The enterprises gone; records that stand out everywhere; then others at one institution after the other.
 
     Beside other records of a data holder the host's stay as they are, but for a label: with a score at its end, no
     record of others would move it from cell to cell.
@@ -78,6 +78,10 @@ def _run_all(trial: Trial, variants: int) -> None:
     trial.tried(worst)
     if trial.host in trial.run.study.banks:
         trial.tried({**worst, trial.host: {**worst[trial.host], "bad": 0.0}})
+    # What is longest in products of all columns is not what has most points: those rows at all institutions at once.
+    if len(rows) > 1:
+        for k in range(1, min(SINGLED_OUT, variants)):
+            trial.tried({name: tried[k] for name, tried in rows.items()})
     for row in rows[trial.host][1:]:
         trial.tried({**worst, trial.host: row})
     usual = {**worst, trial.host: trial.labelled(trial.host, {})}

@@ -17,6 +17,9 @@ Values = Mapping[str, Sequence[Any]]
 FINE = 40
 """Values of a numeric column that are tried where its bins are not known."""
 
+SINGLED_OUT = 3
+"""Rows that released numbers single out, before those that are crafted: of most points, of least, and longest."""
+
 
 def values_of(content: Mapping[str, Any]) -> Values:
     """By column of an institution's table, values that a record may have: its bounds and beyond, some between, none."""

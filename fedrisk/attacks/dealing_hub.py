@@ -153,7 +153,7 @@ def _pads(folder: Path, effort: Effort) -> Iterator[Measured]:
     """
     rng = np.random.default_rng(effort.seed)
     twins = _Twins(folder)
-    for control, games in (("", 16 if effort.quick else 100), ("key_stream", 20)):
+    for control, games in (("", 24 if effort.quick else 100), ("key_stream", 20)):
         begun, hits = time.monotonic(), 0
         with reused_key_stream() if control else nullcontext():
             before = parts(twins.run(None))

@@ -199,7 +199,7 @@ def _crafted(folder: Path, effort: Effort) -> Iterator[Measured]:
         limit = math.log2(run.nodes["tax"].institution.policy.score_values)
         told = certain(bits(loot.external), len(loot.ids))
         everything = bits(*codes_of(loot, consortium.tables).values())
-        more = {"party": "holder", "claimed": min(limit, everything)}
+        more = {"party": "holder", "claimed": min(limit, everything), "most": everything}
         yield _figure(f"made_up_totals/{name}", "bits", told, begun, **more)
 
 

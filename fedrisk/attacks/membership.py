@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from fedrisk.attacks.attack import Attack, Effort, Measured
 from fedrisk.attacks.coin_games import (
@@ -18,6 +19,7 @@ from fedrisk.attacks.coin_games import (
     area,
     gdp_accuracy,
     gdp_area,
+    gdp_power,
     power,
     threshold_of,
 )
@@ -137,11 +139,27 @@ def _distances(games: Games, mu: float, epsilon: float) -> Iterator[Measured]:
 
 @dataclass(frozen=True)
 class Trials:
-    """One target of each study: what an attacker says of it, and its coin. before: the same of studies before."""
+    """One target of each study: what an attacker says of it, and its coin. before: the same of studies before.
+
+    standard: the score where it has a standard normal distribution without the target, as those have who know all
+    others and the noise; None of all others.
+    """
 
     score: Floats
     coin: Coins
     before: tuple[Floats, Coins]
+    standard: Floats | None = None
+
+    def tested(self, mu: float) -> tuple[Estimate, float]:
+        """True positives at one false alarm in a thousand, and the most of them that mu allows.
+
+        A threshold on a standard normal needs no trials, so that the claim is that of one in a thousand. Any other
+        threshold is from the studies before, and the claim that of the false alarms there may have been.
+        """
+        if self.standard is not None:
+            return power(self.standard, self.coin, -float(ndtri(LOW_FPR))).true, gdp_power(LOW_FPR, mu)
+        tested = power(self.score, self.coin, threshold_of(*self.before))
+        return tested.true, tested.bound(mu)
 
 
 def _trials(games: Games, size: Size) -> dict[str, dict[str, Trials]]:
@@ -151,11 +169,13 @@ def _trials(games: Games, size: Size) -> dict[str, dict[str, Trials]]:
     before, now = each(shadows, learnt), each(shadows, attacked)
     now["stack"] = stacked(before, learnt.coin, now)
     before["stack"] = stacked(before, learnt.coin, before)
+    standard = {}
     for name in ("outsider", "holder"):
-        # In deviations from where they would be without the target, so that one threshold serves for all.
+        # In deviations of the noise, so that one threshold serves for all.
         distance = getattr(games, f"{name}_mu")
         score = getattr(games, name) / distance
         before[name], now[name] = score[first:second], score[second:]
+        standard[name] = now[name] + distance[second:] / 2
     kinds = {"worst": slice(0, WORST), "random": slice(WORST, None)}
     return {
         name: {
@@ -163,6 +183,7 @@ def _trials(games: Games, size: Size) -> dict[str, dict[str, Trials]]:
                 _one_each(now[name][:, part]),
                 _one_each(attacked.coin[:, part]),
                 (before[name][:, part].ravel(), learnt.coin[:, part].ravel()),
+                _one_each(standard[name][:, part]) if name in standard else None,
             )
             for kind, part in kinds.items()
         }
@@ -202,17 +223,9 @@ def _of_attacker(
     yield _measured(target, party, "accuracy", found, method, chance=0.5, claimed=claimed, control=control)
     if control and name not in SHARP:
         return
-    tested = power(trials.score, trials.coin, threshold_of(*trials.before))
-    yield _measured(
-        target,
-        party,
-        "tpr_at_fpr_0.001",
-        tested.true,
-        method,
-        chance=LOW_FPR,
-        claimed=tested.bound(mu),
-        control=control,
-    )
+    found, claimed = trials.tested(mu)
+    figure = "tpr_at_fpr_0.001"
+    yield _measured(target, party, figure, found, method, chance=LOW_FPR, claimed=claimed, control=control)
 
 
 def _same(difference: float) -> Measured:

@@ -33,8 +33,8 @@ METHOD = "Luo et al. (2021)"
 
 Ints = NDArray[np.int64]
 
-YEAR = Policy.model_fields["scored_versions"].default
-"""Versions of a score of one enterprise that a bank gets in a year, by a policy that says nothing of it."""
+MONTHLY = 13
+"""Versions of a score of one enterprise in a year where a holder allows one a month, far more than the policy's 2."""
 
 FEW_VALUES = 16
 """The fewest values that a policy may allow; under these the control is played, as any card has more bits."""
@@ -53,7 +53,7 @@ class Size:
     crafted: int
 
 
-QUICK, FULL = Size(20_000, 2, 0, 2), Size(20_000, YEAR, 4, 4)
+QUICK, FULL = Size(20_000, 2, 0, 2), Size(20_000, MONTHLY, 4, 4)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     yield from _told(FEW, _consortium(folder, FEW, effort), [digits], population)
     with unbounded_points():
         made = _consortium(folder, FEW, effort, "unbounded")
-        yield from _told(FEW, made, [digits], population, control="points")
+        found = list(_told(FEW, made, [digits], population, control="points"))
+    yield from found
 
 
 def _consortium(folder: Path, access: Access, effort: Effort, name: str = "") -> Consortium:
@@ -133,8 +134,8 @@ def _told(
         if number in _shown(len(targets)):
             kind = "honest" if target is None else "crafted"
             code = f"scores/{access.name}/{kind}/versions_{number}"
-            claimed = number * _bound(access, version)
-            yield _bits(code, bits(*seen), len(population), claimed, control)
+            claimed, there = number * _bound(access, version), bits(*truth)
+            yield _bits(code, bits(*seen), len(population), claimed, control, there)
     if not control:
         code = f"scores/{access.name}/{'honest' if target is None else 'crafted'}/versions_{len(targets)}"
         claimed = len(targets) * _bound(access, version)
@@ -164,7 +165,7 @@ def _best_column(
     own = {key: bits(code) for key, code in truth.items()}
     told = {key: own[key] + bits(*seen) - bits(code, *seen) for key, code in truth.items()}
     best = max(told, key=lambda key: told[key] / max(own[key], 1e-9))
-    return _bits(target, told[best], len(population), min(claimed, own[best]), "")
+    return _bits(target, told[best], len(population), min(claimed, own[best]), "", own[best])
 
 
 def _opened(access: Access, version: Version, listed: Population, external: Ints, control: str) -> Measured:
@@ -183,7 +184,15 @@ def _opened(access: Access, version: Version, listed: Population, external: Ints
     )
 
 
-def _bits(target: str, value: float, trials: int, claimed: float | None, control: str) -> Measured:
+def _bits(
+    target: str,
+    value: float,
+    trials: int,
+    claimed: float | None,
+    control: str,
+    there: float | None = None,
+) -> Measured:
+    """there: bits that there are to be told; where a claim is no less, it cannot be broken."""
     value = max(value, 0.0)
     return Measured(
         attack=NAME,
@@ -196,6 +205,7 @@ def _bits(target: str, value: float, trials: int, claimed: float | None, control
         control=control,
         trials=trials,
         method=METHOD,
+        most=there,
     )
 
 

@@ -41,7 +41,7 @@ def attack(
     from fedrisk.attacks.attack import Effort
     from fedrisk.attacks.playing import play
     from fedrisk.errors import ConfigError
-    from fedrisk.report.attack_page import as_plain, write_attacks
+    from fedrisk.report.attack_page import as_plain, ready, write_attacks
 
     chosen = _chosen(names or [])
     if show:
@@ -51,6 +51,8 @@ def attack(
         raise ConfigError(
             "fedrisk attack writes a page and figures; name their folder by --out, or ask for --json"
         )
+    if folder is not None:
+        ready(folder)
     effort = Effort(quick=quick, seed=seed)
     played = list(play(chosen, effort, begins=_begins, measured=_measured))
     content = as_plain(played, effort)

@@ -12,7 +12,8 @@ from typing import Any
 
 from fedrisk.attacks.attack import Effort, Measured
 from fedrisk.attacks.playing import Played
-from fedrisk.files import write_atomic
+from fedrisk.errors import ConfigError
+from fedrisk.files import make_folders, write_atomic
 from fedrisk.language import _, either, listed, of_kind
 from fedrisk.report import attack_words as words
 from fedrisk.report import plots
@@ -57,8 +58,25 @@ def _plain(one: Played) -> dict[str, Any]:
         "outcome": one.outcome,
         "failed": one.failed,
         "seconds": one.seconds,
-        "figures": [{**asdict(f), "verdict": f.verdict} for f in one.figures],
+        "figures": [{**asdict(f), "broken_from": f.broken_from, "verdict": f.verdict} for f in one.figures],
     }
+
+
+def ready(folder: Path) -> None:
+    """See to it that a folder takes the files, before attacks that may last an hour; earlier ones are replaced.
+
+    Raises:
+        ConfigError: it is no folder, or has a page of something else.
+        StoreError: it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder} is a file; name a folder, which need not be there yet")
+    if (folder / PAGE).exists() and not (folder / PLAIN).exists():
+        raise ConfigError(
+            f"{folder / PAGE} is there, and no {PLAIN} beside it: it is the page of something else and would be "
+            "replaced; name another folder by --out"
+        )
+    make_folders(folder)
 
 
 def write_attacks(content: dict[str, Any], played: Sequence[Played], folder: Path) -> list[Path]:
@@ -179,7 +197,9 @@ def _row(f: Measured) -> dict[str, Any]:
         "claimed": words.number(f.claimed),
         "share": f"{f.value / f.claimed:.0%}" if f.claimed and math.isfinite(f.value / f.claimed) else "",
         "verdict": words.verdict_words(f.verdict),
+        "broken_from": words.broken_from(f),
         "bad": f.verdict in ("broken", "control failed"),
+        "unsure": f.verdict == "not judged",
         "tries": either("{count:,} try", "{count:,} tries", f.trials),
         "method": f.method,
     }

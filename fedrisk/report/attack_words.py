@@ -47,6 +47,19 @@ def interval(figure: Measured) -> str:
     return _("{low} to {high}", low=number(figure.low), high=number(figure.high))
 
 
+def broken_from(figure: Measured) -> str:
+    """The least value that would have counted as broken; empty for controls and where none would have."""
+    least = figure.broken_from
+    if figure.control or least is None:
+        return ""
+    said = number(least)
+    return (
+        _("broken above {least}", least=said)
+        if least == figure.bound
+        else _("broken from {least}", least=said)
+    )
+
+
 def figure_words(figure: Measured) -> str:
     """A figure with what it is held against, on one line."""
     said = _(

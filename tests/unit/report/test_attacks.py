@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -67,6 +68,28 @@ def test_the_command_fails_where_something_does_not_hold(monkeypatch, tmp_path, 
     found = CliRunner().invoke(app, ["attack", "--quick", "--out", str(tmp_path / "out")])
     assert found.exit_code == code, found.output
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("there", ["a file", "another page"])
+def test_a_folder_that_cannot_take_the_page_is_named_before_anything_is_attacked(
+    monkeypatch, tmp_path, there
+):
+    monkeypatch.setattr(registry, "attacks", lambda: {"a": attack(fails=AssertionError("it was attacked"))})
+    out = tmp_path / "out"
+    if there == "another page":
+        out.mkdir()
+    (out / "index.html" if out.exists() else out).write_text("mine")
+    found = CliRunner().invoke(app, ["attack", "--quick", "--out", str(out)])
+    assert found.exit_code == 3, found.output
+    assert (out / "index.html" if out.is_dir() else out).read_text() == "mine"
+    assert not (out / "attacks.json").exists()
+
+
+def test_the_page_says_from_where_on_a_figure_counts_as_broken():
+    """One try for a coin says nothing; what is exact is broken by anything above its claim."""
+    coin = replace(figure(1.0, claimed=0.5), figure="accuracy", low=0.0)
+    said = page(coin, *HELD)
+    assert "broken above 1" in said and "not judged" in said
 
 
 def test_an_attack_that_there_is_not_is_named(monkeypatch):
