@@ -137,7 +137,7 @@ def _by_split(rows: Rows, studies: int, rng: np.random.Generator) -> Iterator[Me
 
 
 def _guess(simulator: Simulator, made: Study, part: NDArray[np.bool_]) -> Floats:
-    """Log-odds of a default of each row: what the card says of the holder's columns, and what its totals have left.
+    """Log-odds of a default of each row, in the study or not: what the card says, and what the totals have left.
 
     The holder takes its own noise out of its total of defaults by bin, and holds it against what the card would expect.
     """
@@ -154,7 +154,8 @@ def _guess(simulator: Simulator, made: Study, part: NDArray[np.bool_]) -> Floats
     inside = hot[part]
     spread = inside.T @ (inside * (p * (1 - p))[part, None]) + (variance + 1e-9) * np.eye(hot.shape[1])
     left = np.linalg.solve(spread, total - p[part] @ inside)
-    return np.asarray(np.where(part, odds + hot @ left, odds), float)
+    # Of rows that were never in as well: what totals say of a population is no leak of a label.
+    return np.asarray(odds + hot @ left, float)
 
 
 def _by_difference(
