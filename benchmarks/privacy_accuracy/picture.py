@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 WIDE, HIGH = 780.0, 330.0
-LINES = {"scorecard": "card", "DP-EBM": "DP-EBM, one trusted party", "DP logistic regression": "DP-SGD, one trusted party"}
+LINES = {
+    "scorecard": "card",
+    "DP-EBM": "DP-EBM, one trusted party",
+    "DP logistic regression": "DP-SGD, one trusted party",
+}
 LEVELS = {"pooled boosting": "boosting, all rows in the clear", "bank alone": "a bank alone"}
 DEPTH = 0.16
 """How far below the highest line others are drawn."""
@@ -56,7 +60,9 @@ def svg(results: Mapping[str, Any]) -> str:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.05, 0.0), ncols=2, frameon=False)
         found = figure_svg(figure, said(results)).svg
-    return found.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1) + "\n"
+    return (
+        found.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1) + "\n"
+    )
 
 
 def _x(epsilon: str) -> float:

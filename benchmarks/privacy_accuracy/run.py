@@ -32,8 +32,19 @@ LEAST = -0.01
 def swept(name: str, folder: Path, kept: Path, *more: str) -> None:
     """Run a sweep to its end, or go on with it; what its stores say is taken over before a new call removes them."""
     summary.gather(folder / "work" / "stores", kept)
-    command = [sys.executable, "-m", "fedrisk.cli", "bench", f"benchmarks/{name}.toml", "--out", str(folder), *more]
-    code = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).returncode
+    command = [
+        sys.executable,
+        "-m",
+        "fedrisk.cli",
+        "bench",
+        f"benchmarks/{name}.toml",
+        "--out",
+        str(folder),
+        *more,
+    ]
+    code = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ).returncode
     summary.gather(folder / "work" / "stores", kept)
     if not (folder / "results.parquet").exists():
         sys.exit(f"the sweep {name} left no results (status {code}); see above")
@@ -53,11 +64,16 @@ def contents(sweep: Path, hard: Path, kept: Path, before: dict[str, Any]) -> dic
             at["card_below_and_taken"] for case in after.values() for at in case.values()
         ),
         "foreseen": foreseen,
-        "failed_cells": int((rows["error"].fillna("") != "").sum() + (difficult["error"].fillna("") != "").sum()),
+        "failed_cells": int(
+            (rows["error"].fillna("") != "").sum() + (difficult["error"].fillna("") != "").sum()
+        ),
         "epsilon": summary.meanings(rows),
         "sets": sets,
         "to_peer": less,
-        "hard": {name: {**case, "before": before.get(name, {}), "after": after.get(name, {})} for name, case in cases.items()},
+        "hard": {
+            name: {**case, "before": before.get(name, {}), "after": after.get(name, {})}
+            for name, case in cases.items()
+        },
         "made": {"sweep": about, "hard_cases": about_hard},
     }
 
@@ -66,7 +82,9 @@ def main() -> int:
     """Everything; the exit code."""
     parser = argparse.ArgumentParser(description="Accuracy by epsilon, on public data and in hard cases.")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "privacy_accuracy")
-    parser.add_argument("--summary", nargs=2, type=Path, metavar=("SWEEP", "HARD"), help="folders of finished sweeps")
+    parser.add_argument(
+        "--summary", nargs=2, type=Path, metavar=("SWEEP", "HARD"), help="folders of finished sweeps"
+    )
     asked = parser.parse_args()
     if "FEDRISK_DATA" not in os.environ:
         print("FEDRISK_DATA is not set; name the folder of the public data sets")

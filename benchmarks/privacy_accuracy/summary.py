@@ -45,21 +45,29 @@ def data_sets(rows: pd.DataFrame) -> dict[str, Any]:
     done = rows[(rows["error"].fillna("") == "") & rows["auc"].notna() & (rows["kind"] != "quoted")]
     for name, part in done.groupby("data_set", sort=False):
         first = part.iloc[0]
-        against = {m: part[part["model"] == m].drop_duplicates("cell").set_index("cell") for m in (ALONE, BOOSTING)}
+        against = {
+            m: part[part["model"] == m].drop_duplicates("cell").set_index("cell") for m in (ALONE, BOOSTING)
+        }
         found[str(name)] = {
             "rows": int(first["rows_training"] + first["rows_holdout"]),
             "defaults": int(first["defaults_training"] + first["defaults_holdout"]),
             "defaults_training": round(float(part.drop_duplicates("seed")["defaults_training"].mean())),
             "seeds": int(part["seed"].nunique()),
-            "models": {str(m): dict(_by_epsilon(own, against)) for m, own in part.groupby("model", sort=False)},
+            "models": {
+                str(m): dict(_by_epsilon(own, against)) for m, own in part.groupby("model", sort=False)
+            },
         }
     return found
 
 
-def _by_epsilon(own: pd.DataFrame, against: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _by_epsilon(
+    own: pd.DataFrame, against: Mapping[str, pd.DataFrame]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Figures of a model at each epsilon; of one that knows none, once."""
     first = own.iloc[0]
-    apart = first["kind"] == "study" and first["model"] != ALONE or first["private"] or first["label_private"]
+    apart = (
+        (first["kind"] == "study" and first["model"] != ALONE) or first["private"] or first["label_private"]
+    )
     if not apart:
         once = own.drop_duplicates("seed")
         yield ANY, _figures(once, against)
@@ -72,7 +80,9 @@ def _figures(part: pd.DataFrame, against: Mapping[str, pd.DataFrame]) -> dict[st
     overlap = overlap_of(part)
     found: dict[str, Any] = {"seeds": len(part)}
     for name, column in (("auc", "auc"), ("slope", "calibration_slope")):
-        found[name] = _interval(mean_over_seeds(part[column].dropna().to_list(), overlap))
+        values = part[column].dropna().to_list()
+        if values:
+            found[name] = _interval(mean_over_seeds(values, overlap))
     for name, other in (("to_boosting", BOOSTING), ("to_alone", ALONE)):
         less = (part["auc"] - part["cell"].map(against[other]["auc"])).dropna() if len(against[other]) else []
         if len(less) and part["model"].iloc[0] != other:
@@ -109,9 +119,9 @@ def meanings(rows: pd.DataFrame) -> dict[str, Any]:
         found[key_of(float(str(epsilon)))] = {
             "mu": round(said.mu, DIGITS),
             "right": round(said.right, DIGITS),
-            "label": round(said.label_flipped, 3),
-            "replaced": round(said.replaced, 3),
-            "year": round(said.repeated[-1].epsilon, 2),
+            "label": round(said.label_flipped, DIGITS),
+            "replaced": round(said.replaced, DIGITS),
+            "year": round(said.repeated[-1].epsilon, DIGITS),
         }
     return found
 
