@@ -19,7 +19,10 @@ def said(name: str, epsilons: list[float], work: Path) -> dict[str, Any]:
     for epsilon in epsilons:
         keys = [f"privacy.epsilon={'inf' if math.isinf(epsilon) else epsilon}", f"holdout.seed={SEED}"]
         told = check(
-            prepared.study, keys, institutions=prepared.institutions, research_seed=SEED, foresee=True
+            prepared.study,
+            keys,
+            institutions=prepared.institutions,
+            research_seed=SEED,
         )
         by_code = {f.code: dict(f.values) for f in told.expectations}
         gain = by_code.get("gain_between", {})

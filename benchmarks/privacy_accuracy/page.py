@@ -1,7 +1,6 @@
 """docs/privacy-and-accuracy.md and its picture, made from page.md and results: no number of the page is written by hand.
 
-    python -m benchmarks.privacy_accuracy.page             # writes page and picture
-    python -m benchmarks.privacy_accuracy.page --text      # the page alone
+    python -m benchmarks.privacy_accuracy.page
 
 In ``page.md``, ``{auc|SET|MODEL|EPSILON}`` and the like stand for a figure of results.json, ``{claim|FOLDER|CLAIM|FIGURE}`` for
 one that another benchmark claims, ``{table|NAME}`` for a table.
@@ -9,9 +8,9 @@ one that another benchmark claims, ``{table|NAME}`` for a table.
 
 from __future__ import annotations
 
+import html
 import json
 import re
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -45,9 +44,18 @@ def filled(template: str, found: dict[str, Any]) -> str:
         "slope": lambda *at: tables.short(tables.at(found, *at)["slope"][0], ".2f"),
         "epsilon": lambda epsilon, name, shape: tables.short(found["epsilon"][epsilon][name], shape),
         "megabytes": lambda *at: tables.short(tables.at(found, *at)["bytes"] / 1e6, ".0f"),
+        "step": lambda name, low, high: tables.short(
+            tables.at(found, name, "scorecard", high)["auc"][0]
+            - tables.at(found, name, "scorecard", low)["auc"][0],
+            "+.3f",
+        ),
         "exchanges": lambda *at: tables.short(tables.at(found, *at)["exchanges"], ".0f"),
         "set": lambda name, key: f"{found['sets'][name][key]:,}",
         "hard": lambda name, key: f"{found['hard'][name][key]:,}",
+        "gain": lambda name, epsilon: tables.with_interval(
+            found["hard"][name]["after"][epsilon], "mean_gain", "+.3f"
+        ),
+        "lose": lambda name, epsilon: tables.short(found["hard"][name]["before"][epsilon]["lose"], ".0%"),
         "top": lambda name, shape: tables.short(_inner(found, name.split(".")), shape),
         "claim": _claimed,
         "table": lambda name: tables.TABLES[name](found),
@@ -89,11 +97,19 @@ def made() -> str:
     return filled((HERE / "page.md").read_text(encoding="utf-8"), results())
 
 
+def write() -> None:
+    """Write the page, and the picture where it is of other results."""
+    PAGE.write_text(made(), encoding="utf-8")
+    if not PICTURE.exists() or html.escape(picture.said(results())) not in PICTURE.read_text(
+        encoding="utf-8"
+    ):
+        PICTURE.write_text(picture.svg(results()), encoding="utf-8")
+
+
 def main() -> None:
     """Write page and picture."""
-    PAGE.write_text(made(), encoding="utf-8")
-    if "--text" not in sys.argv:
-        PICTURE.write_text(picture.svg(results()), encoding="utf-8")
+    PICTURE.unlink(missing_ok=True)
+    write()
 
 
 if __name__ == "__main__":

@@ -30,13 +30,14 @@ def said(results: Mapping[str, Any]) -> str:
 def svg(results: Mapping[str, Any]) -> str:
     """The picture as a file."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     from fedrisk.report.figure_style import COLOURS, DASHES, MARKS, figure_svg, style
 
     with style():
         figure = Figure(figsize=(WIDE / 72, HIGH / 72), facecolor="white")
         panels = figure.subplots(1, len(results["sets"]))
-        figure.subplots_adjust(left=0.06, right=0.99, top=0.9, bottom=0.36, wspace=0.22)
+        figure.subplots_adjust(left=0.06, right=0.965, top=0.9, bottom=0.36, wspace=0.22)
         for axes, (name, one) in zip(panels, results["sets"].items(), strict=True):
             looks = zip(COLOURS, DASHES, MARKS, strict=True)
             tops = []
@@ -55,6 +56,9 @@ def svg(results: Mapping[str, Any]) -> str:
                 axes.axhline(tops[-1], color=colour, linestyle=dash, linewidth=1.5, label=words)
             axes.set_title(name, fontsize=14)
             axes.set_ylim(max(min(tops), max(tops) - DEPTH) - 0.01, max(tops) + 0.015)
+            axes.set_xlim(_x("0.5") - 0.06, _x("inf") + 0.06)
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5]))
+            axes.yaxis.set_major_formatter(lambda v, _: f"{v:.2f}".removeprefix("0"))
             axes.set_xticks([_x(e) for e in ("0.5", "1", "3", "inf")], [".5", "1", "3", "none"])
         figure.text(0.525, 0.235, "epsilon (none: without noise)", ha="center")
         handles, labels = panels[0].get_legend_handles_labels()

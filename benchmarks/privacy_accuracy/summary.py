@@ -83,6 +83,9 @@ def _figures(part: pd.DataFrame, against: Mapping[str, pd.DataFrame]) -> dict[st
         values = part[column].dropna().to_list()
         if values:
             found[name] = _interval(mean_over_seeds(values, overlap))
+    if len(part) == 1:
+        # Of one hold-out there is the interval of its rows (DeLong, DeLong & Clarke-Pearson 1988).
+        found["auc"] = [round(float(part.iloc[0][c]), DIGITS) for c in ("auc", "auc_low", "auc_high")]
     for name, other in (("to_boosting", BOOSTING), ("to_alone", ALONE)):
         less = (part["auc"] - part["cell"].map(against[other]["auc"])).dropna() if len(against[other]) else []
         if len(less) and part["model"].iloc[0] != other:
@@ -151,8 +154,8 @@ def after(rows: pd.DataFrame, verdicts: Mapping[str, Mapping[str, Any]]) -> dict
             "verdicts": len(told),
             "use": {u: uses.count(u) for u in ("alone", "champion", "personal", "scorecard")},
             "card_below": sum(_card(v)["value"] < 0 for v in told),
-            "card_below_and_taken": sum(_card(v)["value"] < 0 and v["use"] == CARD for v in told),
             "gain": [round(g, DIGITS) for g in gains],
+            "mean_gain": _interval(mean_over_seeds(gains, overlap_of(part))),
         }
     return found
 
@@ -169,14 +172,12 @@ def gain_of(banks: Mapping[str, Any]) -> float:
 
 
 def foreseen(before: Mapping[str, Any], came: Mapping[str, Any]) -> dict[str, int]:
-    """How many of the gains that came out lie within the bounds that were given before.
-
-    One for each data set and epsilon: the mean over hold-outs.
-    """
+    """How many studies gained what lies within the bounds that were given before for their data set and epsilon."""
     held = [
-        said["low"] <= sum(at["gain"]) / len(at["gain"]) <= said["high"]
+        said["low"] <= gain <= said["high"]
         for name, case in came.items()
         for epsilon, at in case.items()
         if "low" in (said := before.get(name, {}).get(epsilon, {}))
+        for gain in at["gain"]
     ]
     return {"within": sum(held), "of": len(held)}
