@@ -96,6 +96,10 @@ def _nothing_foreseen(
     return ()
 
 
+def _first_format(study: Study) -> int:
+    return 1
+
+
 def _asks_nothing(study: Study) -> tuple[str, ...]:
     return ()
 
@@ -125,6 +129,7 @@ class Recipe:
     serves, as it follows from what its attempt kept; None where a recipe leaves none. edited_part: the same of an
     edited card, once it follows from what its attempt kept. aligned: whether a study's rows
     are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
+    format: the format in which a study is stated at least, so that no version takes part which would do less for it.
     labels: whether banks bring labels, on which something is learnt and evaluated. label_price: what a flipped label
     costs, in prices of a record made zero: twice, unless it is proved to be less. breaks: what of a policy a study
     breaks besides what all recipes share, in words (Policy.broken). asks: what a person who decides about a study reads
@@ -150,6 +155,7 @@ class Recipe:
     edited_part: Callable[["Attempt", "EditedCard"], "ModelPart"] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
     aligned: Callable[[Study], bool] = _always
+    format: Callable[[Study], int] = _first_format
     labels: bool = True
     label_price: float = LABEL_IN_VECTORS
     breaks: Callable[[Study, "Policy", str], list[str]] = _no_rules
@@ -169,7 +175,8 @@ class Recipe:
             self.members(full, None)
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
-        return full
+        needed = self.format(full)
+        return full if full.format >= needed else full.model_copy(update={"format": needed})
 
     def without(self, study: Study, names: Collection[str]) -> Study:
         """The same study without some institutions, checked; ConfigError where the recipe cannot do without them."""

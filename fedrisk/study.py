@@ -38,8 +38,12 @@ Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator"
 DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
 
-FORMAT = 1
-"""Latest format of studies that this version reads: one more with every key that an earlier one must not pass over."""
+FORMAT = 2
+"""Latest format of studies that this version reads: one more with whatever an earlier one must not pass over.
+
+A recipe says which studies need a later one than the first (`fedrisk.recipe.Recipe.format`). 2: joined statistics of
+measures of several offices, whose cells' owner an earlier version gives too little noise.
+"""
 
 NO_PRIVACY = "research run: no privacy"
 """What every output of a research run says."""

@@ -21,6 +21,8 @@ WORKERS = 2
 POLICY = {
     "purposes": ["credit_scoring"],
     "recipes": ["scorecard", "network", "encoder", "statistics"],
+    # A refit every month and one more; real holders allow fewer.
+    "scored_versions": 13,
 }
 
 

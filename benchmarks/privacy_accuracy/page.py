@@ -24,6 +24,8 @@ PAGE = BENCHMARKS.parent / "docs" / "privacy-and-accuracy.md"
 PICTURE = PAGE.with_suffix(".svg")
 MADE = "<!-- made by python -m benchmarks.privacy_accuracy.page from page.md and results.json; change these -->\n"
 
+SEEDS = 5
+"""Hold-outs of the whole sweep."""
 UNMEASURED = "(not measured)"
 _PLACE = re.compile(r"\{([a-z_]+(?:\|[^}|]*)+)\}")
 
@@ -58,6 +60,7 @@ def filled(template: str, found: dict[str, Any]) -> str:
         "lose": lambda name, epsilon: tables.short(found["hard"][name]["before"][epsilon]["lose"], ".0%"),
         "top": lambda name, shape: tables.short(_inner(found, name.split(".")), shape),
         "claim": _claimed,
+        "note": lambda _: _note(found),
         "table": lambda name: tables.TABLES[name](found),
         "said": lambda _: picture.said(found),
     }
@@ -77,6 +80,14 @@ def filled(template: str, found: dict[str, Any]) -> str:
 def _known(found: dict[str, Any]) -> set[str]:
     """What a placeholder may begin with: a figure of it can be missing, a misspelt name cannot."""
     return {*found["sets"], *found["hard"], *tables.NAMES, "foreseen.within", "foreseen.of"}
+
+
+def _note(found: dict[str, Any]) -> str:
+    """What is to be said of a sweep that is not whole yet."""
+    seeds = min(one["seeds"] for one in found["sets"].values())
+    return (
+        "" if seeds >= SEEDS else f" **So far {seeds} of {SEEDS} hold-outs of each data set are measured.**"
+    )
 
 
 def _inner(found: Any, path: Sequence[str]) -> float:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from fedrisk.analysis.guarantee import guarantee
 from fedrisk.lab.summary import Mean, mean_over_seeds, overlap_of
+from fedrisk.privacy.accounting import LABEL_IN_COUNTS
 
 CARD, ALONE, BOOSTING = "scorecard", "bank alone", "pooled boosting"
 DIGITS = 5
@@ -51,7 +52,7 @@ def data_sets(rows: pd.DataFrame) -> dict[str, Any]:
         found[str(name)] = {
             "rows": int(first["rows_training"] + first["rows_holdout"]),
             "defaults": int(first["defaults_training"] + first["defaults_holdout"]),
-            "defaults_training": round(float(part.drop_duplicates("seed")["defaults_training"].mean())),
+            "defaults_holdout": int(first["defaults_holdout"]),
             "seeds": int(part["seed"].nunique()),
             "models": {
                 str(m): dict(_by_epsilon(own, against)) for m, own in part.groupby("model", sort=False)
@@ -118,7 +119,7 @@ def meanings(rows: pd.DataFrame) -> dict[str, Any]:
     found = {}
     cards = rows[(rows["model"] == CARD) & rows["mu"].notna()]
     for epsilon, part in cards.groupby("epsilon"):
-        said = guarantee(float(part["mu"].iloc[0]), float(part["delta"].iloc[0]))
+        said = guarantee(float(part["mu"].iloc[0]), float(part["delta"].iloc[0]), label=LABEL_IN_COUNTS)
         found[key_of(float(str(epsilon)))] = {
             "mu": round(said.mu, DIGITS),
             "right": round(said.right, DIGITS),

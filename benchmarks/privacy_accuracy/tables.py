@@ -182,7 +182,7 @@ def meaning(found: Mapping[str, Any]) -> str:
     head = (
         "epsilon of a study",
         "best guess whether an enterprise's records were in it",
-        "epsilon of its label alone",
+        "epsilon of its label alone, in a scorecard",
         "epsilon of its identity",
         "epsilon after twelve such studies",
     )

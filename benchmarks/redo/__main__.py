@@ -62,7 +62,12 @@ def redo(asked: Mapping[str, Manifest], work: Path, *, anew: bool) -> int:
                     left.append(f"{key}: {why}")
                     continue
                 print(f"{key}: about {run.minutes:g} min on two idle cores ...", flush=True)
-                if (why := rounds.redo(made, manifest, run)) is not None:
+                try:
+                    why = rounds.redo(made, manifest, run)
+                except rounds.LeftOut as reason:
+                    left.append(f"{key}: {reason}")
+                    continue
+                if why is not None:
                     failed.append(f"{key}: {why}; see {made.log(name, run)}")
                     continue
                 ran = True

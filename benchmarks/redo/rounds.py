@@ -23,6 +23,8 @@ ROOT = BENCHMARKS.parent
 COPIED = ("fedrisk", "sim_institutions", "benchmarks", "configs", "docs", "tests", "pyproject.toml")
 QUIET = 0.7
 """Load by other work up to which seconds are judged."""
+NOT_RUN, SAID = 77, "left out: "
+"""Exit status of a script that this machine cannot run, and the words before its reason."""
 LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
 
 
@@ -102,10 +104,15 @@ def lacking(run: Run) -> str | None:
     return None
 
 
+class LeftOut(Exception):
+    """A script found that this machine cannot run it; says why."""
+
+
 def redo(made: Round, manifest: Manifest, run: Run) -> str | None:
     """Run a command in the copy; why it failed, or None.
 
     A script that ends with status 1 because a claim does not hold has still written its results: it has not failed.
+    Nor has one that ends with NOT_RUN and the line "left out: why": LeftOut, and nothing is noted as done.
     """
     here, key = made.tree / "benchmarks" / manifest.folder, f"{manifest.folder}.{run.name}"
     scratch = made.folder / "scratch" / key
@@ -131,6 +138,10 @@ def redo(made: Round, manifest: Manifest, run: Run) -> str | None:
             code = subprocess.run(command, cwd=made.tree, env=variables, stdout=log, stderr=log).returncode
             if code and words != run.command:
                 return f"{' '.join(words)} ended with status {code}"
+    if code == NOT_RUN:
+        said = made.log(manifest.folder, run).read_text(encoding="utf-8", errors="replace").splitlines()
+        why = [line.removeprefix(SAID) for line in said if line.startswith(SAID)]
+        raise LeftOut(why[-1] if why else f"ended with status {NOT_RUN}")
     if code not in (0, 1) or any(before.get(n) == t for n, t in _times(here, run).items()):
         return f"ended with status {code} and left {', '.join(run.writes)} as it was"
     # At the end the run itself is part of the load.

@@ -29,6 +29,8 @@ COVERED = 0.95
 SECOND, THIRD = 0.2, 0.05
 DEFAULTS = 0.03
 KINDS = ("number", "number", "public", "flag", "number", "category")
+PUBLIC_EDGES = {"public": (0.5, 1.5, 2.5, 4.5), "public16": tuple(0.25 + 0.3 * k for k in range(15))}
+"""Edges of the kinds whose bins the dictionary states."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Size:
     """Size of a consortium.
 
     enterprises: distinct customers of all banks together. features: those of a bank and of all holders. bank_share: of
-    the features, at a bank.
+    the features, at a bank. kinds: of the columns, in turns.
     """
 
     enterprises: int
@@ -45,6 +47,7 @@ class Size:
     holders: int = 5
     epsilon: float = 1.0
     bank_share: float = BANK_SHARE
+    kinds: tuple[str, ...] = KINDS
 
 
 def build(folder: Path, size: Size, seed: int = 1, *, cached: bool = True) -> tuple[Study, dict[str, Path]]:
@@ -59,7 +62,7 @@ def build(folder: Path, size: Size, seed: int = 1, *, cached: bool = True) -> tu
     # As after an alignment: the authority has the epoch's key, and everybody keeps its public one.
     home = NodeStore(folder / "stores" / study.authority)
     key = oprf.public_key(home.authority_key(study.alignment.epoch)) if cached else None
-    writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}@voprf", key, rng, people)
+    writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}@voprf", key, rng, people, size.kinds)
     of_bank = max(1, round(size.bank_share * size.features)) if holders else size.features
     # A few large banks, many small ones.
     pull = 1 / np.arange(1, size.banks + 1) ** 0.7
@@ -98,6 +101,7 @@ class _Writer:
     key: bytes | None
     rng: Any
     people: _Customers
+    kinds: tuple[str, ...]
 
     def institution(self, name: str, rows: Any, columns: int, offset: int, *, bank: bool) -> Path:
         """Write table, institution file and store; ``offset`` shifts the kinds of the columns."""
@@ -105,7 +109,7 @@ class _Writer:
         frame = {"id": people.ids[rows]}
         described = []
         for j in range(columns):
-            kind = KINDS[(offset + j) % len(KINDS)]
+            kind = self.kinds[(offset + j) % len(self.kinds)]
             weight = 0.15 + 0.35 * ((7 * j + offset) % 10) / 10
             column, words = _column(self.rng, people.risk[rows], kind, weight)
             frame[f"x{j:03d}"] = column
@@ -141,13 +145,10 @@ def _column(rng: Any, risk: Any, kind: str, weight: float) -> tuple[Any, dict[st
     if kind == "category":
         names = np.array(["A", "B", "C", "D", "E"])
         return names[np.digitize(z, [-1, -0.3, 0.4, 1.1])], {"kind": "category", "categories": names.tolist()}
-    if kind == "public":
-        return np.floor(np.exp(0.8 * z)), {
-            "kind": "number",
-            "low": 0,
-            "high": 60,
-            "bins": [0.5, 1.5, 2.5, 4.5],
-        }
+    if kind in PUBLIC_EDGES:
+        made = np.exp(0.8 * z)
+        words = {"kind": "number", "low": 0, "high": 60, "bins": list(PUBLIC_EDGES[kind])}
+        return (np.floor(made) if kind == "public" else made), words
     value = np.exp(10 + 1.2 * z).astype(np.float64)
     value[rng.random(n) < 0.05] = np.nan
     return value, {"kind": "number", "low": 0, "high": 1e8, "grid": "log"}

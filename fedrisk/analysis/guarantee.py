@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr
 
-from fedrisk.privacy.accounting import LABEL_IN_COUNTS, epsilon_by_relation, epsilon_for
+from fedrisk.privacy.accounting import epsilon_by_relation, epsilon_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,13 @@ def guarantee(
     mu: float,
     delta: float,
     *,
+    label: float,
     institutions: int = 1,
     studies: Sequence[int] = (4, 12),
-    label: float = LABEL_IN_COUNTS,
 ) -> Guarantee:
     """Figures of a price. label: what a flipped label costs, see `epsilon_by_relation`.
 
-    >>> found = guarantee(0.25, 1e-6, institutions=2)
+    >>> found = guarantee(0.25, 1e-6, label=2.0, institutions=2)
     >>> round(found.right, 3), found.everywhere_mu, [round(r.mu, 3) for r in found.repeated]
     (0.55, 0.5, [0.5, 0.866])
     """

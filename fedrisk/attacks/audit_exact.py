@@ -40,8 +40,9 @@ FALSE_ALARM = 1e-9
 class Spent:
     """What one change of a record at one institution spends.
 
-    relation: zeroed, flipped or replaced. mu: by release, of which all steps of a training are one. claimed: the same,
-    as charged, times what is promised for the relation. composed: (population, mu, claimed) of all releases together.
+    relation: zeroed, flipped, replaced, or absent (a data holder has no record of the enterprise). mu: by release, of
+    which all steps of a training are one. claimed: the same, as charged, times what is promised for the relation.
+    composed: (population, mu, claimed) of all releases together.
     """
 
     party: str
@@ -66,16 +67,23 @@ def every_change(trial: Trial, noise: "NoiseLeft") -> Iterator[tuple[Tried, Trie
 
 
 def _run_all(trial: Trial, variants: int) -> None:
-    """The enterprises gone; their worst records everywhere; then others at one institution after the other."""
+    """The enterprises gone; their worst records everywhere; then others at one institution after the other.
+
+    Beside other records of a data holder the host's stay as they are, but for a label: with a score at its end, no
+    record of others would move it from cell to cell.
+    """
     rows = {name: trial.variants(name, variants) for name in trial.parties}
     worst = {name: tried[0] for name, tried in rows.items()}
     trial.tried({**worst, trial.host: nothing_of(trial, worst)})
     trial.tried(worst)
     if trial.host in trial.run.study.banks:
         trial.tried({**worst, trial.host: {**worst[trial.host], "bad": 0.0}})
-    for name, tried in rows.items():
-        for row in tried[1:]:
-            trial.tried({**worst, name: row})
+    for row in rows[trial.host][1:]:
+        trial.tried({**worst, trial.host: row})
+    usual = {**worst, trial.host: trial.labelled(trial.host, {})}
+    for name in trial.parties[1:]:
+        for other in (*rows[name], None):
+            trial.tried({**usual, name: other})
 
 
 EVERYWHERE = ""
@@ -101,8 +109,12 @@ def changes(trial: Trial, one: Tried, other: Tried) -> Iterator[tuple[str, str]]
         return
     differ = [p for p in trial.parties if one.rows[p] != other.rows[p]]
     if len(differ) == 1:
-        before, after = one.rows[differ[0]] or {}, other.rows[differ[0]] or {}
-        label = {c for c in before if not _same(before[c], after[c])} <= {"bad"}
+        before, after = one.rows[differ[0]], other.rows[differ[0]]
+        if before is None or after is None:
+            yield differ[0], "absent"
+            return
+        same = before.keys() == after.keys()
+        label = same and {c for c in before if not _same(before[c], after[c])} <= {"bad"}
         yield differ[0], "flipped" if label else "replaced"
 
 
@@ -189,7 +201,7 @@ def _factor(trial: Trial, party: str, relation: str, kind: str) -> float:
         return 1.0
     if relation == "flipped":
         return LABEL_IN_VECTORS if kind == "training" else LABEL_IN_COUNTS
-    return 2.0 if relation == "replaced" else 1.0
+    return {"zeroed": 1.0, "absent": LABEL_IN_COUNTS, "replaced": 2.0}[relation]
 
 
 class NoiseLeft:

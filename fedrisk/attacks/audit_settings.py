@@ -119,7 +119,7 @@ _OUTCOME = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a yea
 _POLICY = {
     "research": False,
     "scores": "points",
-    "cap_epsilon": 60.0,
+    "cap_epsilon": 100.0,
     "max_epsilon": 20.0,
     "least_colluders": 0,
 }

@@ -105,8 +105,11 @@ class Trial:
         """Records that are tried at an institution, those that released numbers single out first."""
         values, rng = values_of(self.made.content[name]), np.random.default_rng([self.seed, len(name)])
         rows = [*worst_rows(self.run, name, values), *islice(crafted(values, rng), count)][:count]
-        label = {"bad": 1.0, "weight": 1.0} if name in self.run.study.banks else {}
-        return [{**row, **label} for row in rows]
+        return [self.labelled(name, row) for row in rows]
+
+    def labelled(self, name: str, row: Row) -> Row:
+        """A record with a default of full weight, at a bank; elsewhere as it is."""
+        return {**row, "bad": 1.0, "weight": 1.0} if name in self.run.study.banks else row
 
     @property
     def null(self) -> Row | None:

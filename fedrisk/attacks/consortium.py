@@ -239,7 +239,8 @@ def build(
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = dict(tables if tables is not None else province(enterprises))
-    rules = {"research": True, "scores": "points", "cap_epsilon": 20.0, "max_epsilon": 20.0, **(policy or {})}
+    caps = {"cap_epsilon": 20.0, "max_epsilon": 20.0, "scored_versions": 13}
+    rules = {"research": True, "scores": "points", **caps, **(policy or {})}
     content: dict[str, dict[str, Any]] = {}
     for name in [*banks, *holders]:
         kind = "bank" if name in banks else "holder"

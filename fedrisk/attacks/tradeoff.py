@@ -38,7 +38,8 @@ def mu_of_rates(false_positives: int, false_negatives: int, runs: int, alpha: fl
     (1.0, True)
     """
     wrong = (false_positives, false_negatives)
-    least, most = zip(*(share(k, runs, 1 - alpha) for k in wrong), strict=True)
+    shares = [share(k, runs, 1 - alpha) for k in wrong]
+    least, most = [s.low for s in shares], [s.high for s in shares]
     seen = [(k + 0.5) / (runs + 1) for k in wrong]
     return Bounds(value=_apart(*seen), low=max(_apart(*most), 0.0), high=_apart(*least))
 

@@ -18,7 +18,7 @@ def sweep(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder of a sweep (fedrisk bench --out), or of results.parquet alone, for example build/sweep.",
+            help="Folder that `fedrisk bench` wrote, or of results.parquet alone, for example build/sweep.",
             show_default=False,
         ),
     ],

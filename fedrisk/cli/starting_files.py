@@ -25,6 +25,7 @@ _BANK = """\
 out_of_time = false  # true tells every data holder which of your enterprises have a date after a boundary
 """
 _HOLDER = """\
+scored_versions = 2  # of an enterprise's score, a bank, a year: with four it knows nearly all bins of your row
 consent = true  # scores need a study that names the register of the enterprises' consents
 """
 _EXAMPLE = """\

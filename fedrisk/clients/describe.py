@@ -26,7 +26,7 @@ from fedrisk.clients.witness import refuse_marked, stated_heads
 from fedrisk.data.dictionary import Column, Dictionary
 from fedrisk.data.features import Feature, features_of, statistic_of, to_stated
 from fedrisk.data.table import Table
-from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError
+from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError, VersionError
 from fedrisk.privacy.accounting import check_epsilon_delta
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.privacy.ledger.plain import epsilon_down
@@ -64,6 +64,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
     study, recipe = find(request.get("study"))
     if node.name not in study.members:
         return Payload({"name": node.name, "member": False})
+    _check_stated(request.get("study"), study)
     research_seed = request.get("research_seed")
     if research_seed is not None and not isinstance(research_seed, int):
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
@@ -153,6 +154,16 @@ def close(node: Node, request: Payload) -> Payload:
 
 Rule = Callable[[], object]
 """One thing that an institution looks at; raises a FedriskError where it refuses."""
+
+
+def _check_stated(content: Mapping[str, Any], study: Study) -> None:
+    """VersionError where the hub states a study in an earlier format than it has to be in (Recipe.format)."""
+    if content.get("format", 1) < study.format:
+        raise VersionError(
+            f"study {study.name} has to be stated in format {study.format}, and the hub states it in an earlier one, "
+            "in which some members would add too little noise: fedrisk at the hub has to be upgraded. Ask the "
+            "consortium's operator"
+        )
 
 
 def rules_of_study(

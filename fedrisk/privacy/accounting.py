@@ -208,12 +208,13 @@ class EpsilonByRelation:
     replaced: float
 
 
-def epsilon_by_relation(mu: float, delta: float, *, label: float = LABEL_IN_COUNTS) -> EpsilonByRelation:
+def epsilon_by_relation(mu: float, delta: float, *, label: float) -> EpsilonByRelation:
     """The epsilons of ``mu`` under the three adjacencies that the documentation promises.
 
-    label: LABEL_IN_COUNTS, or LABEL_IN_VECTORS where more than label counts are released.
+    label: LABEL_IN_COUNTS where it is proved that labels are counted alone, as in scorecards; else LABEL_IN_VECTORS.
+    There is no default, as the smaller one would promise too much where it is forgotten.
 
-    >>> r = epsilon_by_relation(mu_for(1.0, 1e-6), 1e-6)
+    >>> r = epsilon_by_relation(mu_for(1.0, 1e-6), 1e-6, label=LABEL_IN_COUNTS)
     >>> round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)
     (1.0, 1.45, 2.12)
     """

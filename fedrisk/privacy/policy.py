@@ -45,8 +45,8 @@ class Policy(BaseModel):
         sum with those of all other holders (recipes/scorecard/themes). Its numbers take at most ``score_values`` values
         together.
     scored_versions: how many different versions of a score a bank may get of one enterprise within
-        ``scored_days``; differences between versions are equations about the columns. The default of 13 a year
-        holds monthly refits and one more.
+        ``scored_days``; differences between versions are equations about the columns. The default of 2 a year
+        keeps a deployed model: four tell a bank that knows the population nearly all bins of a holder's row.
     consent: whether scores need a study that names a register of consents. evaluation: whether the bank's private
     evaluation histogram may leave. groups: at a bank, columns of its dictionary, also such as no model uses, by whose
     levels an evaluation may be counted
@@ -85,7 +85,7 @@ class Policy(BaseModel):
     score_points: Annotated[int, Field(ge=1)] = 200
     score_values: Annotated[int, Field(ge=16, le=1 << 16)] = 512
     score_themes: bool = False
-    scored_versions: Annotated[int, Field(ge=0)] = 13
+    scored_versions: Annotated[int, Field(ge=0)] = 2
     scored_days: Annotated[int, Field(ge=1)] = 365
     consent: bool = False
     evaluation: bool = True

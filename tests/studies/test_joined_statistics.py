@@ -177,6 +177,24 @@ def test_the_release_has_its_noise_and_costs_its_price(kit, tmp_path):
     run.results.record.verify()
 
 
+def test_two_offices_that_know_the_same_enterprises(kit, tmp_path):
+    """Both are added up in one number, so the cells' owner draws twice the noise of one; the study says so by its format."""
+    tables = kit.province(300)
+    tables["grid"] = tables["power"].iloc[::2].reset_index(drop=True)
+    columns = {**kit.COLUMNS, "grid": kit.COLUMNS["power"]}
+    measures = [{"kind": "mean", "column": "net.usage"}]
+    study = study_of(["tax.audited"], measures, offices={"net": ["power", "grid"]})
+    holders = ("tax", "power", "grid")
+    made = consortium(kit, tmp_path, ("alfa",), holders, study, tables=tables, columns=columns)
+    run = watched(made)
+    assert run.study.format == 2
+    (block,) = run.results.record.release("statistics").blocks
+    sigma, one = run.plan.release("statistics").block(block.name).sigma, run.plan.release("statistics")
+    unit = math.sqrt(2) * ((1 << one.scale_bits) + 1) / run.plan.price["tax"]
+    assert sigma == pytest.approx({"tax": 2 * unit, "power": unit, "grid": unit}, rel=1e-6)
+    assert np.abs(block.total - pooled(run)[block.name]).max() < 12 * math.sqrt(block.variance)
+
+
 # ------------------------------------------------------------------------------------------------ a hub that lies
 
 

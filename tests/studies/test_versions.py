@@ -20,6 +20,7 @@ from fedrisk.server.exchange import Exchange
 from fedrisk.server.proposals import Proposals
 from fedrisk.server.roster import agree
 from fedrisk.server.run import new_attempt, run_study
+from fedrisk.study import FORMAT
 from support.consortium import joined
 
 
@@ -136,15 +137,15 @@ def test_the_study_goes_on_without_an_optional_member_of_another_version(kit, tm
 
 def test_a_study_of_a_later_format_is_refused_by_nodes_that_do_not_read_it(consortium):
     register(consortium.nodes, consortium.hub)
-    later = consortium.study.model_copy(update={"format": 2})
+    later = consortium.study.model_copy(update={"format": FORMAT + 1})
     exchange = Exchange(InProcessGrid(client_app, consortium.paths), new_attempt(), timeout=60.0)
     with pytest.raises(
-        VersionError, match="reads studies up to format 1, and this one has format 2; upgrade fedrisk at"
+        VersionError, match="reads studies up to format 2, and this one has format 3; upgrade fedrisk at"
     ):
         agree(exchange, later, consortium.hub, None)
     assert not any(charged(consortium).values())
     for node in consortium.nodes.values():
-        assert "study has format 2, and this version" in node.store.errors(exchange.attempt)[-1]["text"]
+        assert "study has format 3, and this version" in node.store.errors(exchange.attempt)[-1]["text"]
 
 
 @pytest.mark.study

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from fedrisk.privacy.accounting import epsilon_by_relation, mu_for
+from fedrisk.privacy.accounting import LABEL_IN_VECTORS, epsilon_by_relation, mu_for
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.server.results import InstitutionFacts, Results, Rows
 from fedrisk.study import NO_PRIVACY
@@ -60,7 +60,9 @@ def results_of(record, *, research=False, **figures):
             "nominal_epsilon": 1.0,
             "delta": 1e-6,
             "mu": None if research else mu,
-            "epsilon_by_relation": None if research else epsilon_by_relation(mu, 1e-6),
+            "epsilon_by_relation": None
+            if research
+            else epsilon_by_relation(mu, 1e-6, label=LABEL_IN_VECTORS),
             "spends": (spend,),
             "second_release": None,
             "default_rate": None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Brought, Recipe, Section
-from fedrisk.recipes.statistics.members import asks, closed_columns, is_joined
+from fedrisk.recipes.statistics.members import asks, closed_columns, format_of, is_joined
 from fedrisk.recipes.statistics.plan import check_members, expect, make_plan
 from fedrisk.recipes.statistics.settings import StatisticsSettings, spared
 from fedrisk.releases.plan import Plan
@@ -58,6 +58,7 @@ RECIPE = Recipe(
     actions=_actions,
     summary=_summary,
     aligned=is_joined,
+    format=format_of,
     labels=False,
     breaks=closed_columns,
     asks=asks,

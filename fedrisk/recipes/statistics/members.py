@@ -41,6 +41,18 @@ def is_joined(study: Study) -> bool:
     return len(owners) > 1
 
 
+def format_of(study: Study) -> int:
+    """Format in which a study has to be stated: 2 where measures of several offices are counted by another's cells.
+
+    Versions that read format 1 alone give the cells' owner too little noise there (plan.parts_of_an_enterprise), and
+    nobody can see how much noise another one draws.
+    """
+    if not is_joined(study):
+        return 1
+    measured = {owner_of(c) for c in StatisticsSettings.of(study).columns} - {BANK, cells_owner(study)}
+    return 2 if any(len(counted_by(study, owner)) > 1 for owner in measured) else 1
+
+
 def listed_by(study: Study) -> str:
     """Whose rows are the population of a joined study; ConfigError where that is not said, or can not be."""
     listed = StatisticsSettings.of(study).listed or (BANK if study.banks else None)

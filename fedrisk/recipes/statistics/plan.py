@@ -2,7 +2,7 @@
 
 One release of all tables by all measures. Each pair of table and measure has its part of mu squared by the weights that
 the study states; a record that is made zero moves each pair's numbers by 1 at most (L2), a record of a joined study
-that is made zero or another by sqrt 2, since an enterprise may move from one cell to another. Measures of k offices are
+that is made zero, or moves its enterprise from one cell to another, by sqrt 2. Measures of k offices are
 one number of a cell, and nothing keeps an enterprise from being known at each of them: what all have of it moves when
 the cells' owner's record does, by k sqrt 2, and the noise of the cells' owner is made for that.
 """

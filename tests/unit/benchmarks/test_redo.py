@@ -97,6 +97,17 @@ def test_a_round_says_what_it_lacks(tree, tmp_path, capsys, monkeypatch):
     assert "left out: good.run: FEDRISK_DATA is not set; set it to" in capsys.readouterr().out
 
 
+def test_a_script_that_cannot_run_here_has_not_failed(tree, tmp_path, capsys):
+    script = 'print("left out: no namespaces; allow CAP_SYS_ADMIN")\nraise SystemExit(77)'
+    (tree / "benchmarks" / "good" / "run.py").write_text(script)
+    good = {"good": load_all(tree / "benchmarks")["good"]}
+    assert command.redo(good, tmp_path / "work", anew=False) == 0
+    said = capsys.readouterr().out
+    assert "left out: good.run: no namespaces; allow CAP_SYS_ADMIN" in said and "failed" not in said
+    # Nothing is noted as done or measured, so that a later round tries it again.
+    assert not rounds.kept(tmp_path / "work").done and history.read(tree / "history.jsonl") == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "state"),
     [

@@ -56,6 +56,11 @@ def test_skipped():
     pytest.skip("not here")
 
 
+@pytest.mark.xfail
+def test_known_to_fail():
+    assert False
+
+
 @pytest.mark.long
 def test_long():
     pass
@@ -68,7 +73,7 @@ def test_of_minutes():
 
 
 def test_tests_are_run_by_their_ids(tmp_path, capfd, monkeypatch):
-    """In a pytest of its own: passed, failed, skipped, marked as long, of minutes, and not there."""
+    """In a pytest of its own: passed, failed, skipped, expected to fail, marked as long, of minutes, and not there."""
     # Without what is installed beside it, it starts in a second.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     file = tmp_path / "tests" / "test_them.py"
@@ -78,10 +83,10 @@ def test_tests_are_run_by_their_ids(tmp_path, capfd, monkeypatch):
         "[pytest]\naddopts = -q -m 'not long and not mangle and not damage'\n"
     )
     file.write_text(TESTS)
-    names = ("good", "bad", "skipped", "long", "of_minutes", "nowhere")
+    names = ("good", "bad", "skipped", "known_to_fail", "long", "of_minutes", "nowhere")
     found = run_tests(tmp_path, [f"tests/test_them.py::test_{name}" for name in names], workers=1)
     assert [found[f"tests/test_them.py::test_{name}"].outcome for name in names] == [
-        *("passed", "failed", "not run", "passed", "not run", "not run")
+        *("passed", "failed", "not run", "not run", "passed", "not run", "not run")
     ]
     assert found["tests/test_them.py::test_good"].cases == 2
     assert "assert 0" in capfd.readouterr().err

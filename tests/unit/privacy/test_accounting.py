@@ -13,6 +13,7 @@ from scipy.special import logsumexp, ndtri_exp
 
 from fedrisk.errors import ConfigError
 from fedrisk.privacy.accounting import (
+    LABEL_IN_COUNTS,
     LABEL_IN_VECTORS,
     SIGMA_MIN,
     _log_delta,
@@ -97,12 +98,12 @@ def test_compose_adds_squares():
 
 def test_readings_of_epsilon_one():
     mu = mu_for(1.0, 1e-6)
-    r = epsilon_by_relation(mu, 1e-6)
+    r = epsilon_by_relation(mu, 1e-6, label=LABEL_IN_COUNTS)
     assert (round(r.zeroed, 2), round(r.label_flipped, 2), round(r.replaced, 2)) == (1.0, 1.45, 2.12)
     assert (r.mu, r.delta) == (mu, 1e-6)
     # A clipped gradient may be turned round by the label.
     assert epsilon_by_relation(mu, 1e-6, label=LABEL_IN_VECTORS).label_flipped == r.replaced
-    assert epsilon_by_relation(math.inf, 1e-6).zeroed == math.inf
+    assert epsilon_by_relation(math.inf, 1e-6, label=LABEL_IN_VECTORS).zeroed == math.inf
 
 
 # --- integer noise

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fedrisk.data.features import Feature
-from fedrisk.errors import ConfigError
+from fedrisk.errors import ConfigError, VersionError
 from fedrisk.recipes import study_from
+from fedrisk.recipes.statistics import RECIPE
 from fedrisk.recipes.statistics.columns import table_sums
 from fedrisk.recipes.statistics.groupings import coarser, finer_of, grouped_tables, groupings
 from fedrisk.recipes.statistics.plan import JOINED_BITS, LEAST_BITS, layout_of, release_of
@@ -146,6 +147,23 @@ def test_the_cells_owner_hides_an_enterprise_that_every_office_knows():
     assert release.block("county, sector|mean_load").sigma["north"] == pytest.approx(
         release.block("county, sector|mean_load").sigma["reg"] / 2, rel=1e-6
     )
+
+
+def test_a_version_that_draws_less_noise_beside_several_offices_takes_part_in_no_such_study(monkeypatch):
+    """Nobody can see how much noise another one draws, so the study itself is one that such a version does not read."""
+    members, offices = ("b1", "reg", "north", "south"), {"power": ["north", "south"]}
+    measures = [{"kind": "mean", "column": "power.load"}]
+    of_two = study(members, offices=offices, measures=measures)
+    of_one = study(members[:3], offices={"power": ["north"]}, measures=measures)
+    assert (of_two.format, of_one.format, study().format) == (2, 1, 1)
+    assert RECIPE.without(of_two, ["south"]).format == 2
+    said = of_two.model_dump(mode="json")
+    assert study_from(said).digest() == of_two.digest()
+    with monkeypatch.context() as older:
+        older.setattr("fedrisk.study.FORMAT", 1)
+        assert study_from(of_one.model_dump(mode="json")) == of_one
+        with pytest.raises(VersionError, match="has format 2"):
+            study_from(said)
 
 
 @pytest.mark.parametrize("rows", [1, 1000, 1_000_000, 20_000_000])
