@@ -60,6 +60,7 @@ def filled(template: str, found: dict[str, Any]) -> str:
         "lose": lambda name, epsilon: tables.short(found["hard"][name]["before"][epsilon]["lose"], ".0%"),
         "top": lambda name, shape: tables.short(_inner(found, name.split(".")), shape),
         "claim": _claimed,
+        "bound": _asked,
         "note": lambda _: _note(found),
         "table": lambda name: tables.TABLES[name](found),
         "said": lambda _: picture.said(found),
@@ -101,6 +102,11 @@ def _claimed(folder: str, claim: str, figure: str) -> str:
     made = load(BENCHMARKS / folder)
     value = values(made, BENCHMARKS / folder)[f"{claim}: {figure}"]
     return UNMEASURED if value is None else made.figures[f"{claim}: {figure}"].text(value)
+
+
+@cache
+def _asked(folder: str, claim: str, figure: str) -> str:
+    return load(BENCHMARKS / folder).figures[f"{claim}: {figure}"].asked
 
 
 def made() -> str:

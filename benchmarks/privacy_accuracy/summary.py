@@ -102,15 +102,15 @@ def _interval(mean: Mean) -> list[float | None]:
     return [None if x is None else round(float(x), DIGITS) for x in (mean.value, mean.low, mean.high)]
 
 
-def worse_than(found: Mapping[str, Any], other: str) -> list[dict[str, Any]]:
+def less(found: Mapping[str, Any], other: str) -> list[dict[str, Any]]:
     """The card less another private model at the same epsilon, by data set: differences of means."""
     lines = []
     for name, one in found.items():
         for epsilon, figures in one["models"][CARD].items():
             there = one["models"].get(other, {}).get(epsilon)
             if there is not None:
-                less = figures["auc"][0] - there["auc"][0]
-                lines.append({"data_set": name, "epsilon": epsilon, "less": round(less, DIGITS)})
+                apart = figures["auc"][0] - there["auc"][0]
+                lines.append({"data_set": name, "epsilon": epsilon, "less": round(apart, DIGITS)})
     return lines
 
 
