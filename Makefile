@@ -76,7 +76,7 @@ consortium: install
 serve: install
 	$(BIN)/python -m sim_institutions.serve --out build/serve $(SERVE)
 
-# Everything that benchmarks/ claims once more, in a copy of the source, about thirteen hours; what moved, and a line of history
+# Everything that benchmarks/ claims once more, in a copy of the source, about fourteen hours; what moved, and a line of history
 # for each. Goes on where it was stopped; fails where a claim that held does not hold any more. BENCHMARKS="--quick", for example.
 benchmarks: install
 	$(BIN)/python -m benchmarks.redo $(BENCHMARKS)
