@@ -9,8 +9,9 @@ R rows of the bank, T of them trained on, C columns of the holder: all F in the 
   bandwidth alone and a delay alone, so slow that they are far above what other work on the machine adds.
 - **Other waiting** (a node asks, a process starts): the same for every size.
 
-- **At a width far beyond what is measured** (`shape`) two things are added that small studies do not show: processor seconds of the
-  masked columns, from one block of the very width (wide.py), and those of carrying large messages, by the megabyte.
+- **Far beyond what is measured** (`shape`) the rate h of T F in processor seconds is the least sure, so that there are two answers: by
+  that rate, and by parts, where in its place stand the masked columns, from one block of the very width (wide.py), and the
+  carrying of a large message, by the megabyte. The second leaves out what else grows with T F.
 
 Coefficients are not negative (least squares with that bound, Lawson & Hanson 1974). Nothing is extrapolated from a clock but
 u and v. The Gram matrix, which a study of more defaults has in place of the second count, is worked out in :func:`gram`.
@@ -102,7 +103,8 @@ def _of_line(rows: Sequence[Row], free: Sequence[Row]) -> Row:
     return {
         "round_trips_an_exchange": max(0.0, trips)
         / (len(delayed["exchanges"]) * delayed["milliseconds"] / 1000),
-        "seconds_a_second_of_bytes": max(0.0, share) / (megabytes(narrow) * 8 / narrow["megabits"]),
+        # Small messages of two members overlap; one large one cannot take less than its time.
+        "seconds_a_second_of_bytes": max(1.0, share / (megabytes(narrow) * 8 / narrow["megabits"])),
     }
 
 
@@ -168,7 +170,8 @@ def fitted(rows: Sequence[Row], held_back: tuple[int, int], products: Row, carry
     checks = [_check(model, r) for r in held]
     size = shape_size()
     over = predicted(model, size, MEGABITS, MILLISECONDS)
-    beside = sum(products.values()) + carrying * over["megabytes"]
+    small = _work(model, {**size, "training": 0})
+    rest = over["line_s"] + over["other_waiting_s"] + sum(small.values())
     return {
         "rows": list(rows),
         "model": model,
@@ -186,8 +189,9 @@ def fitted(rows: Sequence[Row], held_back: tuple[int, int], products: Row, carry
             "over_lines": over,
             "products": products,
             "carrying_s_a_mb": carrying,
-            "seconds": over["seconds"] + beside,
-            "seconds_without_limit": over["seconds"] + beside - over["line_s"],
+            "small": small,
+            "seconds_by_parts": rest + sum(products.values()) + carrying * over["megabytes"],
+            "seconds_by_rate": over["seconds"],
             "gram": gram(size["features"], 200_000),
         },
     }
@@ -275,19 +279,25 @@ def _shape_lines(shape: Row) -> list[str]:
     lines = ["", head, "| --- | ---: | ---: | ---: |"]
     for name, p in over["exchanges"].items():
         lines.append(f"| {name} | {p['up_mb'] / 1e3:.3f} | {p['down_mb'] / 1e3:.3f} | {p['line_s']:.0f} |")
-    work = ", ".join(f"{p} {s:,.0f}" for p, s in over["work"].items())
-    products = ", ".join(f"{p} {s:,.0f}" for p, s in shape["products"].items())
+    carried = shape["carrying_s_a_mb"] * over["megabytes"]
+    rate = {p: over["work"][p] - shape["small"][p] for p in PARTIES}
     return [
         *lines,
         f"| all | {over['megabytes'] / 1000:.1f} together | | {over['line_s']:,.0f} |",
         "",
-        "| seconds at the shape | |",
-        "| --- | --- |",
-        f"| waiting for the line | {over['line_s']:,.0f} |",
-        f"| masks, envelopes and products, processors | {products} |",
-        f"| carrying messages, at {shape['carrying_s_a_mb']:.3f} s a MB | {shape['carrying_s_a_mb'] * over['megabytes']:,.0f} |",
-        f"| what grows with rows and columns, processors | {work} |",
-        f"| other waiting | {over['other_waiting_s']:.0f} |",
-        f"| all of it one after the other | {shape['seconds']:,.0f} ({shape['seconds'] / 3600:.1f} hours; without a limit of the "
-        f"line {shape['seconds_without_limit'] / 3600:.1f}) |",
+        "| seconds at the shape | by parts | by the rate of T F |",
+        "| --- | ---: | ---: |",
+        f"| waiting for the line | {over['line_s']:,.0f} | {over['line_s']:,.0f} |",
+        f"| masks, envelopes and products ({_each(shape['products'])}) | {sum(shape['products'].values()):,.0f} | |",
+        f"| carrying messages, at {shape['carrying_s_a_mb']:.3f} s a MB | {carried:,.0f} | |",
+        f"| all that grows with T F ({_each(rate)}) | | {sum(rate.values()):,.0f} |",
+        f"| what grows with R or F alone ({_each(shape['small'])}) | {sum(shape['small'].values()):,.0f} | "
+        f"{sum(shape['small'].values()):,.0f} |",
+        f"| other waiting | {over['other_waiting_s']:.0f} | {over['other_waiting_s']:.0f} |",
+        f"| all of it one after the other | **{shape['seconds_by_parts']:,.0f}** ({shape['seconds_by_parts'] / 3600:.1f} h) | "
+        f"**{shape['seconds_by_rate']:,.0f}** ({shape['seconds_by_rate'] / 3600:.1f} h) |",
     ]
+
+
+def _each(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{party} {spent:,.0f}" for party, spent in seconds.items())

@@ -6,7 +6,7 @@
     python -m benchmarks.redo list               # what there is, minutes, what it needs
     python -m benchmarks.redo moved              # what the round so far moved
     python -m benchmarks.redo adopt              # take over the round's results, and renew the table of claims
-    python -m benchmarks.redo table              # renew the table of claims alone
+    python -m benchmarks.redo table              # renew the table of claims alone, and the page that quotes claims
     python -m benchmarks.redo history            # figures over versions; --from-git: take in the commits' results
 
 Exit code 1: a claim that held does not hold any more, or a run failed.
@@ -20,6 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.privacy_accuracy import page
 from benchmarks.redo import history, rounds
 from benchmarks.redo.manifest import BENCHMARKS, Manifest, load_all, values
 from benchmarks.redo.moved import BAD, Move, as_table, moves
@@ -121,9 +122,10 @@ def adopt(asked: Mapping[str, Manifest], work: Path) -> int:
 
 
 def renew() -> None:
-    """Write the table of claims into benchmarks/README.md."""
+    """Write the table of claims into benchmarks/README.md, and the page of docs that quotes some of them."""
     file = BENCHMARKS / "README.md"
     file.write_text(renewed(file.read_text(encoding="utf-8"), table(load_all())), encoding="utf-8")
+    page.write()
 
 
 def show_history(asked: Mapping[str, Manifest], *, from_git: bool) -> None:

@@ -43,9 +43,10 @@ class Row:
     whether the model itself is differentially private at ``epsilon``; others repeat over epsilon. label_private:
     whether only its labels are, and features were used as they are; it depends on epsilon all the same. auc_low,
     auc_high: 95 % interval of AUC on this hold-out. calibration_slope, calibration_intercept: of the logistic
-    recalibration (Cox 1958). bytes: all messages between the hub and the institutions, both ways. seconds: wall clock
-    of the study, or of fitting and scoring. error: code of what went wrong, where the model failed; figures are None
-    then. source: of a quoted figure, where it was published and under what conditions.
+    recalibration (Cox 1958). mu: that has this epsilon at this delta; of a model whose accountant is no Gaussian
+    one it says nothing of other deltas. bytes: all messages between the hub and the institutions, both ways. seconds:
+    wall clock of the study, or of fitting and scoring. error: code of what went wrong, where the model failed; figures
+    are None then. source: of a quoted figure, where it was published and under what conditions.
     """
 
     cell: str

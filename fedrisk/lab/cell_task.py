@@ -161,7 +161,7 @@ class _Work:
     def _measured(self, name: str, split: str, data: "Prepared") -> dict[str, Any]:
         """A baseline's fields of a row; one that ends in an error nobody foresaw has that as its error."""
         from fedrisk.lab.baselines import baselines
-        from fedrisk.lab.baselines.measured import measured
+        from fedrisk.lab.baselines.measured import measured, named
         from fedrisk.tracebacks import redacted
 
         one, delta = baselines()[name], float((self.folder.cell(self.cell) or {})["delta"])
@@ -170,13 +170,7 @@ class _Work:
             return measured(one, pooled, epsilon=self.cell.epsilon, delta=delta, seed=self.cell.seed)
         except Exception as error:
             self.folder.note(f"baseline {name} of cell {self.cell.digest}: {self.cell}\n{redacted(error)}\n")
-            named = {
-                "kind": "baseline",
-                "model": name,
-                "private": one.private,
-                "label_private": one.label_private,
-            }
-            return {**named, "error": f"baseline: {type(error).__name__}"}
+            return {**named(one), "error": f"baseline: {type(error).__name__}"}
 
     def _key(self, name: str, split: str, data: "Prepared") -> str:
         from fedrisk.lab.sweep_table import key_of_baseline

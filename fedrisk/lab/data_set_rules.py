@@ -26,7 +26,7 @@ class Party(Settings):
     role: Literal["bank", "holder", "guarantor", "bureau"]
     count: Annotated[int, Field(ge=2, le=64)] | None = None
     columns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    share: Annotated[float, Field(gt=0)] | None = None
+    share: Annotated[float, Field(gt=0, le=1e9)] | None = None
     only: dict[str, Value | list[Value]] = Field(default_factory=dict)
     enterprises: Annotated[int, Field(gt=0)] | None = None
 
@@ -65,7 +65,7 @@ class Split(Settings):
 
     kind: Literal["shares", "dirichlet"] = "shares"
     over: str | None = None
-    alpha: Annotated[float, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(gt=0, le=1e9)] | None = None
     overlap: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @model_validator(mode="after")
@@ -143,6 +143,14 @@ class DataSetFile(Settings):
     knows: Mapping[Name, Share] = Field(default_factory=dict)
     settings: Mapping[str, Any] = Field(default_factory=dict)
     policy: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> "DataSetFile":
+        if own := [k for k in ("name", "institutions") if k in self.settings]:
+            raise ValueError(
+                f"settings sets {own[0]}, which follows from this file's name and parties; remove it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataSetFile":

@@ -214,7 +214,14 @@ def drawn(parties: Sequence[PartyTable], rules: DataSetFile, seed: int) -> list[
         )
     for p in left:
         _refuse_one_class(p, rules.name)
-    return [_knowing(p, rules.knows.get(p.name), seed) for p in left]
+    known = [_knowing(p, rules.knows.get(p.name), seed) for p in left]
+    for p in known:
+        if not len(p.table):
+            raise DataError(
+                f"data set {rules.name}: {p.name} is left without a row; raise its share in [knows], or the numbers of "
+                "[thin] and [sample]"
+            )
+    return known
 
 
 def _refuse_one_class(party: PartyTable, data_set: str) -> None:

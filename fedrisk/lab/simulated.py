@@ -36,7 +36,8 @@ def simulated(rule: Province, seed: int, cache: Path) -> Path:
 
 def _simulate(rule: Province, seed: int, out: Path) -> None:
     command = [sys.executable, "-m", "sim_institutions", "--research", "--workers", "1"]
-    command += ["--profile", rule.profile, "--enterprises", str(rule.enterprises)]
+    # As one word, lest a profile be taken for an option.
+    command += [f"--profile={rule.profile}", "--enterprises", str(rule.enterprises)]
     command += ["--seed", str(seed), "--out", str(out)]
     # The package may lie beside fedrisk without being installed.
     path = os.pathsep.join(p for p in sys.path if p)

@@ -7,7 +7,7 @@ as s^2 / J where every seed has other enterprises, as simulated data have. Inter
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,9 @@ REFERENCE = "pooled boosting"
 """What models are held against, on the same rows."""
 
 FIGURES = ("auc", "ks", "brier", "log_loss", "calibration_slope", "calibration_intercept", "seconds", "bytes")
+BOUNDED = ("auc", "ks", "brier")
+"""Figures between 0 and 1: what an interval of few seeds has beyond them is cut off, and it covers as often."""
+
 Nature = Literal["study", "own", "record", "label", "nothing"]
 
 
@@ -78,15 +81,19 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One data set with one number of institutions. epsilons: rising, inf last. quoted: rows of published figures."""
+    """One data set with one number of institutions.
+
+    epsilons: rising, inf last. quoted: rows of published figures. rows, defaults: the least and the most of all seeds,
+    training and hold-out together.
+    """
 
     data_set: str
     institutions: int | None
     epsilons: tuple[float, ...]
     series: tuple[Series, ...]
     quoted: pd.DataFrame
-    rows: int
-    defaults: int
+    rows: tuple[int, int]
+    defaults: tuple[int, int]
 
     @property
     def main(self) -> tuple[Series, ...]:
@@ -96,6 +103,11 @@ class Panel:
     def named(self, model: str) -> Series | None:
         """The first series of a model."""
         return next((s for s in self.series if s.model == model), None)
+
+    def best_alone(self) -> Series | None:
+        """Of the models that banks have by themselves the one that ranks best, whatever it is."""
+        found = [s for s in self.series if s.model.startswith("bank alone") and s.points]
+        return max(found, key=lambda s: s.points[-1].value("auc"), default=None)
 
     def headline_epsilon(self) -> float:
         """The epsilon that is spoken of: 1 where it is there, else the finite one nearest to it, else inf."""
@@ -109,8 +121,6 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
     found = []
     for (data_set, institutions), part in _groups(measured, ["data_set", "institutions"]):
         quoted = rows[(rows["kind"] == "quoted") & (rows["data_set"] == data_set) & rows["auc"].notna()]
-        used = part[["rows_training", "rows_holdout", "defaults_training", "defaults_holdout"]].dropna()
-        first = used.iloc[0] if len(used) else pd.Series(0, index=used.columns)
         found.append(
             Panel(
                 data_set=str(data_set),
@@ -118,11 +128,17 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                 epsilons=tuple(sorted(float(e) for e in part["epsilon"].unique())),
                 series=tuple(_series(part)),
                 quoted=quoted,
-                rows=int(first["rows_training"] + first["rows_holdout"]),
-                defaults=int(first["defaults_training"] + first["defaults_holdout"]),
+                rows=_range(part, "rows"),
+                defaults=_range(part, "defaults"),
             )
         )
     return found
+
+
+def _range(part: pd.DataFrame, what: str) -> tuple[int, int]:
+    """Least and most of rows or defaults of both sides; zeros where nothing is known."""
+    both = (part[f"{what}_training"] + part[f"{what}_holdout"]).dropna()
+    return (int(both.min()), int(both.max())) if len(both) else (0, 0)
 
 
 def _groups(table: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple[Hashable, ...], pd.DataFrame]]:
@@ -193,10 +209,18 @@ def _points(own: pd.DataFrame, reference: "pd.Series[float]") -> Iterator[Point]
 def _mean(rows: pd.DataFrame, name: str, overlap: float) -> Mean:
     values = rows[name].dropna()
     found = mean_over_seeds(values.to_list(), overlap)
+    if found.seeds > 1 and name in BOUNDED:
+        return _within_bounds(found)
     if name != "auc" or found.seeds > 1:
         return found
     one = rows.loc[values.index[0]]
     return Mean(value=found.value, low=one["auc_low"], high=one["auc_high"], seeds=1, holdout=True)
+
+
+def _within_bounds(found: Mean) -> Mean:
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 def overlap_of(rows: pd.DataFrame) -> float:

@@ -49,7 +49,7 @@ class Outcome:
     """What a sweep left.
 
     there: cells that an earlier call had finished. rows: of results.parquet. failed: code by digest of a cell. without:
-    baselines left out, and packages that they lack. failed_baselines: rows of baselines that failed.
+    baselines left out, and packages that they lack. failed_baselines: rows of those that failed, not of those left out.
     """
 
     sweep: Sweep
@@ -105,7 +105,7 @@ def run_sweep(
             _run(tasks, folder, count, sweep.time_limit, _Told(report, cells=len(cells), tasks=len(tasks)))
         except KeyboardInterrupt:
             raise Stopped(_how_to_go_on(folder, cells, names, file)) from None
-        rows = rows_of(folder, cells, names)
+        rows = rows_of(folder, cells, asked, without)
         about = {"sweep": sweep.name, "sweep digest": sweep.digest, "versions": in_words(now), **machine()}
         write_results(rows, out / RESULTS, {**about, "processes": str(count)})
         if not keep:
@@ -119,7 +119,9 @@ def run_sweep(
         rows=frame(rows),
         failed=failed,
         without=without,
-        failed_baselines=sum(1 for row in rows if row.kind == "baseline" and row.error),
+        failed_baselines=sum(
+            1 for row in rows if row.kind == "baseline" and row.error and row.model not in without
+        ),
         seconds=time.monotonic() - began,
     )
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
 from fedrisk.lab.baselines import baselines
+from fedrisk.lab.baselines.measured import left_out
 from fedrisk.lab.cell import Cell, Row
 from fedrisk.lab.sweep_folder import SweepFolder, baseline_key
 from fedrisk.lab.versions import in_words
@@ -50,12 +51,23 @@ def asked_of(cell: Cell, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(n for n in names if math.isfinite(cell.epsilon) or not baselines()[n].at_epsilon)
 
 
-def rows_of(folder: SweepFolder, cells: Sequence[Cell], names: Sequence[str]) -> list[Row]:
-    """All rows of cells that are there, failed ones included."""
-    return [row for cell in cells for row in _rows_of(folder, cell, asked_of(cell, names))]
+def rows_of(
+    folder: SweepFolder,
+    cells: Sequence[Cell],
+    names: Sequence[str],
+    without: Mapping[str, Sequence[str]] | None = None,
+) -> list[Row]:
+    """All rows of cells that are there, failed ones included.
+
+    names: of the baselines that were asked for. without: those left out, with the packages that they lack; each has a
+    row that says so, so that a table never looks whole where it is not.
+    """
+    return [row for cell in cells for row in _rows_of(folder, cell, asked_of(cell, names), without or {})]
 
 
-def _rows_of(folder: SweepFolder, cell: Cell, names: Sequence[str]) -> Iterator[Row]:
+def _rows_of(
+    folder: SweepFolder, cell: Cell, names: Sequence[str], without: Mapping[str, Sequence[str]]
+) -> Iterator[Row]:
     kept = folder.cell(cell)
     if kept is None:
         return
@@ -79,6 +91,9 @@ def _rows_of(folder: SweepFolder, cell: Cell, names: Sequence[str]) -> Iterator[
     for row in kept["rows"]:
         yield Row(**shared, **row)
     for name in names:
+        if name in without:
+            yield Row(**shared, **left_out(baselines()[name], without[name]))
+            continue
         found = kept["split"] and folder.baseline(
             key_of_baseline(cell, name, kept["split"], kept["data_digest"])
         )

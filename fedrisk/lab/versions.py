@@ -19,7 +19,7 @@ import fedrisk
 PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "flwr")
 """Every result rests on these."""
 
-OPTIONAL = ("torch", "interpret-core", "optbinning")
+OPTIONAL = ("torch", "opacus", "interpret-core", "optbinning")
 """On these where they are installed."""
 
 WITHOUT_EFFECT = {

@@ -79,9 +79,9 @@ class Scale:
 
 
 def auc_by_epsilon(panel: Panel, name: str) -> Drawn:
-    """AUC of studies and of models that depend on epsilon, with pooled boosting and the best bank alone as levels."""
+    """AUC of studies and of models that depend on epsilon, with pooled boosting and the best of banks alone beside."""
     chosen = [*panel.main, *(s for s in panel.series if s.nature in ("record", "label"))]
-    levels = [s for s in (panel.named("pooled boosting"), panel.named("bank alone, boosting")) if s]
+    levels = [s for s in (panel.named("pooled boosting"), panel.best_alone()) if s]
     return _against_epsilon(
         panel,
         [*chosen[: MOST - len(levels)], *levels],

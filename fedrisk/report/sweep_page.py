@@ -139,14 +139,19 @@ def _panel(panel: Panel, name: str) -> dict[str, Any]:
         "name": name,
         "about": _(
             "{rows} enterprises with a label, {defaults} of them defaults, training and hold-out together",
-            rows=f"{panel.rows:,}",
-            defaults=f"{panel.defaults:,}",
+            rows=_from_to(panel.rows),
+            defaults=_from_to(panel.defaults),
         )
-        if panel.rows
+        if panel.rows[1]
         else "",
         "pictures": pictures,
         "lines": [line for s in _ordered(panel) for line in _lines(panel, s)],
     }
+
+
+def _from_to(found: tuple[int, int]) -> str:
+    low, high = found
+    return f"{low:,}" if low == high else _("{low} to {high}", low=f"{low:,}", high=f"{high:,}")
 
 
 def _ordered(panel: Panel) -> list[Series]:

@@ -111,7 +111,7 @@ def answers(panel: Panel) -> list[str]:
     """What a data set says, in sentences with figures: each recipe against pooled boosting, and beside others."""
     epsilon = panel.headline_epsilon()
     said = [_answer(panel, series, epsilon) for series in panel.main if series.at(epsilon)]
-    said += [text for text in (_alone(panel), _best_private(panel, epsilon)) if text]
+    said += [_best_in_the_clear(panel), _alone(panel), _best_private(panel, epsilon)]
     return [text for text in said if text]
 
 
@@ -172,11 +172,23 @@ def _answer(panel: Panel, series: Series, epsilon: float) -> str:
     )
 
 
-def _alone(panel: Panel) -> str:
-    found = [s for s in panel.series if s.model.startswith("bank alone") and s.points]
-    if not found:
+def _best_in_the_clear(panel: Panel) -> str:
+    """Where pooled boosting, which others are held against, is not the best that pooled rows give."""
+    found = [s for s in panel.series if s.nature == "nothing" and not s.model.startswith("bank alone")]
+    best = max(found, key=lambda s: s.points[0].value("auc"), default=None)
+    if best is None or best.model == REFERENCE:
         return ""
-    best = max(found, key=lambda s: s.points[-1].value("auc"))
+    return _(
+        "Of models without privacy on pooled rows, {model} ranks best, with an AUC of {auc}.",
+        model=model_words(best, panel),
+        auc=f"{best.points[0].value('auc'):.3f}",
+    )
+
+
+def _alone(panel: Panel) -> str:
+    best = panel.best_alone()
+    if best is None:
+        return ""
     return _(
         "Its banks alone, without any privacy, rank with an AUC of {auc} ({model}).",
         auc=f"{best.points[-1].value('auc'):.3f}",

@@ -1,6 +1,7 @@
 """A baseline on one split: fitted, timed and measured on the hold-out, as a row of results has it."""
 
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,25 @@ def missing_packages(baseline: Baseline) -> list[str]:
     return [name for name in baseline.needs if find_spec(name) is None]
 
 
+def named(baseline: Baseline) -> dict[str, Any]:
+    """The fields of a row that say which baseline it is, and what it protects."""
+    return {
+        "kind": "baseline",
+        "model": baseline.name,
+        "private": baseline.private,
+        "label_private": baseline.label_private,
+    }
+
+
+def left_out(baseline: Baseline, packages: Sequence[str]) -> dict[str, Any]:
+    """The fields of a row of a baseline whose packages are missing.
+
+    >>> left_out(Baseline(name="x", private=False, needs=("a", "b"), fit=None), ["a", "b"])["error"]
+    'package: a, b'
+    """
+    return {**named(baseline), "error": f"{MISSING}: {', '.join(packages)}"}
+
+
 def measured(baseline: Baseline, split: Split, *, epsilon: float, delta: float, seed: int) -> dict[str, Any]:
     """The fields of `fedrisk.lab.cell.Row` that a baseline has, from its model on to its seconds.
 
@@ -26,11 +46,7 @@ def measured(baseline: Baseline, split: Split, *, epsilon: float, delta: float, 
     Errors: whatever fitting it raises; its text may hold values of rows.
     """
     train, label = split.training, split.label
-    found: dict[str, Any] = {
-        "kind": "baseline",
-        "model": baseline.name,
-        "private": baseline.private,
-        "label_private": baseline.label_private,
+    found = named(baseline) | {
         "rows_training": int(train.sum()),
         "rows_holdout": int((~train).sum()),
         "defaults_training": int(label[train].sum()),
@@ -39,7 +55,7 @@ def measured(baseline: Baseline, split: Split, *, epsilon: float, delta: float, 
     if baseline.private:
         found |= {"mu": mu_for(epsilon, delta), "delta": delta}
     if gone := missing_packages(baseline):
-        return {**found, "error": f"{MISSING}: {', '.join(gone)}"}
+        return {**found, **left_out(baseline, gone)}
     begun = time.perf_counter()
     probability = baseline.fit(split, epsilon, delta, seed)
     seconds = time.perf_counter() - begun

@@ -120,6 +120,11 @@ def test_other_work_on_the_machine_does_not_move_bytes(rows):
     assert quiet["held_back"]["bytes_error"] == busy["held_back"]["bytes_error"]
 
 
+def test_bytes_take_no_less_than_their_time_on_the_line(rows):
+    fast = [{**r, "seconds": r["seconds"] - 10 if r["megabits"] == 1 else r["seconds"]} for r in rows]
+    assert fit(fast[:6])["seconds_a_second_of_bytes"] == 1
+
+
 def test_without_a_delay_and_a_bandwidth_of_their_own_there_is_no_model(rows):
     with pytest.raises(ValueError, match="over a delay alone"):
         fit(rows[:5])
@@ -138,9 +143,11 @@ def test_the_public_shape(rows):
     }
     shape = fitted(rows, HELD, PRODUCTS, CARRYING)["shape"]
     over = shape["over_lines"]
-    # A hundred seconds of products, a twentieth of a second for each megabyte.
-    assert shape["seconds"] == pytest.approx(over["seconds"] + 100 + over["megabytes"] / 20)
-    assert shape["seconds_without_limit"] == pytest.approx(shape["seconds"] - over["line_s"])
+    assert shape["seconds_by_rate"] == pytest.approx(over["seconds"])
+    # Six millionths of a second for each trained row and column make way for a hundred seconds of products, and a
+    # twentieth of a second for each megabyte.
+    beside = 100 + over["megabytes"] / 20 - 6e-6 * 560_000 * 1_500
+    assert shape["seconds_by_parts"] == pytest.approx(over["seconds"] + beside)
     shown = as_table(fitted(rows, HELD, PRODUCTS, CARRYING))
     assert "Held back: 16,000 x 60." in shown and "800,000 x 1,500" in shown
 

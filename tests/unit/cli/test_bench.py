@@ -10,11 +10,13 @@ from fedrisk.cli import app
 from fedrisk.lab import cell_workers
 from support.pretended_cells import pretend
 from support.sweeps import write_data_set, write_sweep
+from support.unplotted import without_sweep_plots
 
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     monkeypatch.setattr(cell_workers, "run_cell", pretend)
+    without_sweep_plots(monkeypatch)
     write_data_set(tmp_path)
 
     def run(grid, *options):

@@ -1,5 +1,6 @@
 """Data sets by a file alone: who gets which rows, what is thinned, what is written, and what a wrong file is told."""
 
+import math
 import os
 
 import numpy as np
@@ -209,6 +210,9 @@ def test_a_file_that_is_like_another(stated, tmp_path):
         ({"left_out": {"sales": "why"}}, "[left_out] sales is held by a party"),
         ({"split": {"overlap": 0.1}}, "[split] is for several banks without only"),
         ({"split": {"kind": "dirichlet"}}, "needs alpha"),
+        ({"split": {"kind": "dirichlet", "alpha": math.inf}}, "[split] alpha: is inf"),
+        ({"parties": [{"name": "b", "role": "bank", "share": math.inf}, OFFICE]}, "share: is inf"),
+        ({"settings": {"name": "other"}}, "settings sets name"),
         ({"split": {"alpha": 1.0}}, "over and alpha are for kind"),
         ({"split": {"kind": "dirichlet", "alpha": 1.0, "over": "late"}}, "late is no category or flag"),
     ],
@@ -229,6 +233,8 @@ def test_what_the_rows_cannot_give_is_told(stated, tmp_path):
         stated(thin={"positives": 11}).prepare(tmp_path / "out")
     with pytest.raises(ConfigError, match=r"\[knows\] ofice is no holder"):
         stated(knows={"ofice": 0.5}).prepare(tmp_path / "out")
+    with pytest.raises(DataError, match="office is left without a row"):
+        stated(knows={"office": 1e-9}).prepare(tmp_path / "out")
     with pytest.raises(ConfigError, match="members names x, and there are lender, office"):
         stated(members=["x"]).prepare(tmp_path / "out")
     nowhere = [{"name": "east", "role": "bank", "only": {"region": "east"}}, OFFICE]

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t as student
 
@@ -108,3 +109,24 @@ def test_failures_are_put_together_and_their_rows_count_nowhere(table):
     )
     (panel,) = panels(broken)
     assert panel.main[0].at(0.5) is None and panel.main[0].at(1.0) is not None
+
+
+def test_no_interval_of_an_auc_leaves_0_to_1():
+    table = sweep_rows.rows(seeds=(1, 2))
+    at = (table["model"] == "scorecard") & (table["seed"] == 1)
+    table.loc[at, "auc"] = 0.95
+    mean = panels(table)[0].main[0].at(1.0).figures["auc"]
+    assert mean.high == 1.0 and mean.low == 0.0
+
+
+def test_the_best_bank_alone_is_chosen_and_rows_of_all_seeds_are_told():
+    table = sweep_rows.rows(simulated=True)
+    assert panels(table)[0].best_alone().model == "bank alone, boosting"
+    better = table[table["model"] == "bank alone, boosting"].assign(
+        model="bank alone, binned logistic regression"
+    )
+    better["auc"] += 0.02
+    (panel,) = panels(pd.concat([table, better], ignore_index=True))
+    assert panel.best_alone().model == "bank alone, binned logistic regression"
+    assert panel.rows == (30000, 30000)
+    assert panel.defaults[1] - panel.defaults[0] == 2

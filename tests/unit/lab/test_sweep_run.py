@@ -198,3 +198,20 @@ def test_the_table_is_the_same_whatever_the_number_of_processes(there):
     assert len(tables[0]) > 12
     for other in tables[1:]:
         pd.testing.assert_frame_equal(tables[0], other, check_exact=True)
+
+
+@pytest.mark.usefixtures("pretending")
+def test_a_baseline_without_its_package_has_rows_that_say_so(there, monkeypatch):
+    monkeypatch.setattr(
+        sweep_run, "missing_packages", lambda b: ["interpret"] if b.name == "DP-EBM" else list[str]()
+    )
+    asked = 'baselines = ["DP-EBM", "pooled boosting"]'
+    found = run(there, "epsilon = [1.0, inf]\nseed = [1]", asked)
+    assert (dict(found.without), found.failed_baselines) == ({"DP-EBM": ["interpret"]}, 0)
+    left_out = found.rows[found.rows["error"].notna()]
+    assert left_out[["model", "epsilon", "error", "private"]].values.tolist() == [
+        ["DP-EBM", 1.0, "package: interpret", True]
+    ]
+    assert left_out["auc"].isna().all()
+    pd.testing.assert_frame_equal(found.rows, pd.read_parquet(there / "out" / "results.parquet"))
+    assert run(there, "epsilon = [1.0, inf]\nseed = [1]", asked).there == 2

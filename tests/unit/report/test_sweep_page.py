@@ -132,3 +132,15 @@ def test_the_page_is_readable(browser, tmp_path, code):
     )
     with speaking(code):
         pages.check(browser, tmp_path / "page.html", render(rows, sweep()))
+
+
+def test_a_reference_that_others_beat_is_not_called_the_best(bare, page):
+    assert "Of models without privacy" not in text_of(page)
+    table = sweep_rows.rows(seeds=(1, 2), simulated=True)
+    table.loc[table["model"] == "pooled logistic regression", "auc"] += 0.1
+    text = text_of(render(table))
+    assert (
+        "Of models without privacy on pooled rows, pooled logistic regression ranks best, with an AUC of 0.8"
+        in text
+    )
+    assert re.search(r"30,000 enterprises with a label, 6,\d{3} to 6,\d{3} of them defaults", text)

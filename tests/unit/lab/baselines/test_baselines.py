@@ -39,7 +39,7 @@ def params(*late):
     return [pytest.param(n, marks=pytest.mark.long) if n in late else n for n in NAMES]
 
 
-@pytest.mark.parametrize("name", params("pooled WoE scorecard"))
+@pytest.mark.parametrize("name", params(*SLOW))
 def test_probabilities_that_rank(name, fitted, split):
     p = fitted(name)
     assert p.shape == split.label.shape
