@@ -24,7 +24,7 @@ def attack(
         typer.Option("--out", help="Folder for attacks.json and index.html, for example attacks/may."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer tries, a minute or two in all; intervals are wider.")
+        bool, typer.Option("--quick", help="Fewer tries, some five minutes in all; intervals are wider.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn, for example 7.")] = 1,
     show: Annotated[bool, typer.Option("--list", help="Say which attacks there are, and run none.")] = False,
