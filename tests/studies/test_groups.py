@@ -173,9 +173,11 @@ def test_nothing_in_them_is_of_one_institution(run, written):
     rows = run.results.rows
     told = re.findall(r"≈ ([\d,]+)", (written / "model_card.html").read_text())
     assert {f"{rounded(rows.training['alfa']):,}", f"{rounded(rows.holdout['alfa']):,}"} <= set(told)
-    assert not {f"{n:,}" for n in (rows.training["alfa"], rows.holdout["alfa"])} & set(told)
+    # One number in ten is round by itself.
+    exact = {n for n in (rows.training["alfa"], rows.holdout["alfa"]) if n != rounded(n)}
+    assert not {f"{n:,}" for n in exact} & set(told)
     facts = json.loads((written / "model_card.json").read_text())["populations"]
-    assert facts["training"] == rounded(rows.training["alfa"]) != rows.training["alfa"]
+    assert facts["training"] == rounded(rows.training["alfa"])
     deployment = (written / "deployment.json").read_text()
     assert not any(name in deployment for name in (*run.nodes, str(run.nodes["alfa"].store.path)))
 

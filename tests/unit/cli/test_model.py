@@ -27,6 +27,9 @@ def place(tmp_path_factory, tiny_writer):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDRISK_HOME", str(folder / "home"))
         tiny = tiny_writer(folder / "consortium")
+        for path in tiny.paths.values():
+            # Two studies and an edit are three versions of a score.
+            path.write_text(path.read_text().replace("[policy]\n", "[policy]\nscored_versions = 3\n"))
         for epsilon in ("8", "6"):
             study = tiny.study(f"privacy.epsilon={epsilon}", "serving.fresh_days=92")
             run_local(study, tiny.paths, hub=Hub.default())

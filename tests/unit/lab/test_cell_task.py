@@ -36,7 +36,7 @@ def without_time(rows):
     return frame(rows).drop(columns="seconds")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cell_comes_again_exactly(tmp_path):
     data_set, cell = write_data_set(tmp_path), Cell(data_set="tiny", epsilon=1.0, seed=3)
     tables = []

@@ -83,10 +83,11 @@ def test_a_killed_sweep_goes_on(there, pretending):
     grid = "epsilon = [1.0]\nseed = [1, 2, 3, 4, 5, 6]\n[study]\nholdout.percent = 40"
     file = write_sweep(there, grid=grid)
     script = "import sys; from support.sweeps import main; main(*sys.argv[1:])"
-    process = subprocess.Popen([sys.executable, "-c", script, str(file), str(there / "out")])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen([sys.executable, "-c", script, str(file), str(there / "out")], env=environment)
     cells = there / "out" / "cells"
     until = time.monotonic() + 60
-    while len(list(cells.glob("*.json"))) < 2 and time.monotonic() < until:
+    while len(list(cells.glob("*.json"))) < 2 and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
