@@ -150,13 +150,14 @@ class Trials:
     before: tuple[Floats, Coins]
     standard: Floats | None = None
 
-    def tested(self, mu: float) -> tuple[Estimate, float]:
+    def tested(self, mu: float, *, noisy: bool = True) -> tuple[Estimate, float]:
         """True positives at one false alarm in a thousand, and the most of them that mu allows.
 
         A threshold on a standard normal needs no trials, so that the claim is that of one in a thousand. Any other
-        threshold is from the studies before, and the claim that of the false alarms there may have been.
+        threshold is from the studies before, and the claim that of the false alarms there may have been: also where
+        nothing is noisy, as scores are no normal then.
         """
-        if self.standard is not None:
+        if self.standard is not None and noisy:
             return power(self.standard, self.coin, -float(ndtri(LOW_FPR))).true, gdp_power(LOW_FPR, mu)
         tested = power(self.score, self.coin, threshold_of(*self.before))
         return tested.true, tested.bound(mu)
@@ -223,7 +224,7 @@ def _of_attacker(
     yield _measured(target, party, "accuracy", found, method, chance=0.5, claimed=claimed, control=control)
     if control and name not in SHARP:
         return
-    found, claimed = trials.tested(mu)
+    found, claimed = trials.tested(mu, noisy=not control)
     figure = "tpr_at_fpr_0.001"
     yield _measured(target, party, figure, found, method, chance=LOW_FPR, claimed=claimed, control=control)
 

@@ -26,6 +26,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fedrisk.attacks.attack import Attack, Effort, Measured
 from fedrisk.attacks.coin_games import Estimate
@@ -181,7 +182,9 @@ def _times(folder: Path, effort: Effort) -> Iterator[Measured]:
     begun, rng = time.monotonic(), np.random.default_rng(effort.seed)
     waiting = two_tables(folder, 24 if effort.quick else 100)
     learnt, looks = (10, 40) if effort.quick else (50, 200)
-    seen = np.array([[w.seconds() for w in waiting] for _ in range(learnt + looks)]).T
+    # Threads that wait for each other in busy loops would fill the processor's time with noise.
+    with threadpool_limits(1):
+        seen = np.array([[w.seconds() for w in waiting] for _ in range(learnt + looks)]).T
     known, tried = seen[:, :learnt], seen[:, learnt:]
     made = sum(_nearer(known, t) == side for side in (0, 1) for t in tried[side])
     left = sum(_in_step(known, t, AnswerSteps.drawn(), rng) == side for side in (0, 1) for t in tried[side])
