@@ -1,9 +1,10 @@
 """What an attack is, and what it leaves: a figure with its interval, beside chance and the bound that is claimed."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from scipy.stats import binom
 
@@ -14,6 +15,21 @@ SHARES = ("accuracy", "share", "tpr_at_fpr_0.001", "got_through")
 
 UP_TO_ONE = (*SHARES, "auc")
 """Figures that cannot be above 1."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval, and of how many trials it is."""
+
+    value: float
+    low: float
+    high: float
+    trials: int
+
+    @classmethod
+    def exact(cls, value: float, trials: int = 1) -> "Estimate":
+        """What is no estimate: both ends are the figure."""
+        return cls(float(value), float(value), float(value), trials)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +63,13 @@ class Measured:
     method: str
     most: float | None = None
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, found: Estimate, *, begun: float | None = None, **about: Any) -> "Measured":
+        """The figure of an estimate. begun: when the work on it began, by the monotonic clock."""
+        if begun is not None:
+            about["seconds"] = time.monotonic() - begun
+        return cls(**vars(found), **about)
 
     @property
     def bound(self) -> float | None:

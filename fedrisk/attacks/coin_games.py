@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import beta, rankdata, t
 
+from fedrisk.attacks.attack import Estimate
+
 Floats = NDArray[np.float64]
 Coins = NDArray[np.bool_]
 
@@ -27,16 +29,6 @@ CONFIDENCE = 1 - 2 * FAMILY / FIGURES
 
 LOW_FPR = 1e-3
 """False alarms at which true positives are counted (Carlini et al. 2022)."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its interval at `CONFIDENCE`, and of how many trials it is."""
-
-    value: float
-    low: float
-    high: float
-    trials: int
 
 
 def share(hits: float, trials: int, confidence: float = CONFIDENCE) -> Estimate:

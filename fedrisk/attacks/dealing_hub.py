@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.attacks.attack import Attack, Effort, Measured
-from fedrisk.attacks.coin_games import Estimate
+from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
 from fedrisk.attacks.consortium import build
 from fedrisk.attacks.controls import one_colluder_too_many, reused_key_stream, without_pair_masks
 from fedrisk.attacks.dealt import Dealt, Ring, dealt_products, noises, witnessing
@@ -55,8 +54,8 @@ def _guessed(target: str, hits: int, trials: int, chance: float, begun: float, *
 
 
 def _figure(target: str, figure: str, found: Estimate, begun: float, **more: Any) -> Measured:
-    more = {"confidence": CONFIDENCE, "seconds": time.monotonic() - begun, **vars(found), **more}
-    return Measured(attack=NAME, target=target, figure=figure, **more)
+    about = {"attack": NAME, "target": target, "figure": figure, **more}
+    return Measured.of(found, begun=begun, confidence=CONFIDENCE, **about)
 
 
 # --- one number of one row, all others known ----------------------------------------------------------------

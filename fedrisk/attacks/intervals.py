@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fedrisk.attacks import coin_games
-from fedrisk.attacks.coin_games import FAMILY, Estimate
+from fedrisk.attacks.attack import Estimate
+from fedrisk.attacks.coin_games import FAMILY
 
 FIGURES = 40
 """Estimates of the attacks of and around the hub, at most; certain figures (a lie got through) need no share."""
@@ -28,11 +29,6 @@ def share(hits: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
     (0.247, 0.753)
     """
     return coin_games.share(hits, trials, confidence)
-
-
-def certain(value: float, trials: int = 1) -> Estimate:
-    """What is no estimate: both ends are the figure."""
-    return Estimate(float(value), float(value), float(value), trials)
 
 
 def deviation(draws: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:

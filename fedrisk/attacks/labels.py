@@ -21,16 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from fedrisk.attacks.attack import Attack, Effort, Measured
-from fedrisk.attacks.coin_games import (
-    CONFIDENCE,
-    Estimate,
-    accuracy,
-    area,
-    by_study,
-    gdp_accuracy,
-    gdp_area,
-)
+from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
+from fedrisk.attacks.coin_games import CONFIDENCE, accuracy, area, by_study, gdp_accuracy, gdp_area
 from fedrisk.attacks.membership import few, stated_at
 from fedrisk.attacks.membership_game import layers_of, noise_of
 from fedrisk.attacks.stated_columns import HOLDER, consortium
@@ -183,19 +175,8 @@ def _by_difference(
 
 
 def _measured(target: str, figure: str, found: Estimate, method: str, **about: Any) -> Measured:
-    return Measured(
-        attack=NAME,
-        target=target,
-        party="bank_flipped",
-        figure=figure,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        confidence=CONFIDENCE,
-        trials=found.trials,
-        method=method,
-        **about,
-    )
+    about |= {"attack": NAME, "target": target, "party": "bank_flipped", "figure": figure, "method": method}
+    return Measured.of(found, confidence=CONFIDENCE, **about)
 
 
 ATTACK = Attack(

@@ -57,14 +57,15 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
 
 def _guessed(target: str, hits: int, trials: int, begun: float, **more: Any) -> Measured:
     """Share of right guesses."""
-    more = {
+    about = {
+        "attack": NAME,
+        "target": target,
         "figure": "accuracy",
         "method": OPRF,
         "confidence": CONFIDENCE,
-        **vars(share(hits, trials)),
         **more,
     }
-    return Measured(attack=NAME, target=target, seconds=time.monotonic() - begun, **more)
+    return Measured.of(share(hits, trials), begun=begun, **about)
 
 
 # --- the hub ------------------------------------------------------------------------------------------------

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fedrisk.attacks.attack import Attack, Effort, Measured
-from fedrisk.attacks.coin_games import Estimate
+from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
 from fedrisk.attacks.consortium import Consortium, build
 from fedrisk.attacks.controls import (
     without_card_check,
@@ -31,7 +30,7 @@ from fedrisk.attacks.crafted import bits, codes_of, digits, guessed, lying, one_
 from fedrisk.attacks.dealing_hub import inverse
 from fedrisk.attacks.dealt import Ring, noises, witnessing
 from fedrisk.attacks.hub_lies import LIES, Lie, points_of_one, rows_of_others, two_kinds_of_run
-from fedrisk.attacks.intervals import CONFIDENCE, certain, deviation, share
+from fedrisk.attacks.intervals import CONFIDENCE, deviation, share
 from fedrisk.attacks.lies import spends
 from fedrisk.attacks.recorded import Record, Step, Stopped
 from fedrisk.attacks.small_province import BANKS, COLUMNS, HOLDERS, MANY_STUDIES
@@ -57,19 +56,13 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
 
 
 def _figure(target: str, figure: str, found: Estimate, begun: float, **more: Any) -> Measured:
-    more = {
-        "seconds": time.monotonic() - begun,
-        "method": "exact",
-        "confidence": CONFIDENCE,
-        **vars(found),
-        **more,
-    }
-    return Measured(attack=NAME, target=target, figure=figure, **more)
+    more = {"attack": NAME, "target": target, "figure": figure, "method": "exact", **more}
+    return Measured.of(found, begun=begun, confidence=CONFIDENCE, **more)
 
 
 def _through(target: str, through: bool, begun: float, **more: Any) -> Measured:
     """Whether a lie got through."""
-    return _figure(f"lies/{target}", "got_through", certain(through), begun, claimed=0.0, **more)
+    return _figure(f"lies/{target}", "got_through", Estimate.exact(through), begun, claimed=0.0, **more)
 
 
 def _refused(folder: Path) -> Iterator[Measured]:
@@ -197,7 +190,7 @@ def _crafted(folder: Path, effort: Effort) -> Iterator[Measured]:
         with lying(targets) as loot:
             run = consortium.run(wire=False)
         limit = math.log2(run.nodes["tax"].institution.policy.score_values)
-        told = certain(bits(loot.external), len(loot.ids))
+        told = Estimate.exact(bits(loot.external), len(loot.ids))
         everything = bits(*codes_of(loot, consortium.tables).values())
         more = {"party": "holder", "claimed": min(limit, everything), "most": everything}
         yield _figure(f"made_up_totals/{name}", "bits", told, begun, **more)

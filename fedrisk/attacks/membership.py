@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fedrisk.attacks.attack import Attack, Effort, Measured
+from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
 from fedrisk.attacks.coin_games import (
     CONFIDENCE,
     LOW_FPR,
-    Estimate,
     accuracy,
     area,
     gdp_accuracy,
@@ -123,7 +122,7 @@ def _figures(simulator: Simulator, games: Games, size: Size, control: str = "") 
     mu, epsilon = total_mu(study), study.privacy.epsilon
     if not control:
         yield from _distances(games, mu, epsilon)
-    for name, trials in _trials(games, size).items():
+    for name, trials in _trials(games, size, noisy=not control).items():
         for targets in ("worst", "random"):
             yield from _of_attacker(name, trials[targets], mu, (targets, f"epsilon_{epsilon:g}"), control)
 
@@ -142,7 +141,7 @@ class Trials:
     """One target of each study: what an attacker says of it, and its coin. before: the same of studies before.
 
     standard: the score where it has a standard normal distribution without the target, as those have who know all
-    others and the noise; None of all others.
+    others and the noise; None of all others, and where nothing is noisy.
     """
 
     score: Floats
@@ -150,20 +149,19 @@ class Trials:
     before: tuple[Floats, Coins]
     standard: Floats | None = None
 
-    def tested(self, mu: float, *, noisy: bool = True) -> tuple[Estimate, float]:
+    def tested(self, mu: float) -> tuple[Estimate, float]:
         """True positives at one false alarm in a thousand, and the most of them that mu allows.
 
         A threshold on a standard normal needs no trials, so that the claim is that of one in a thousand. Any other
-        threshold is from the studies before, and the claim that of the false alarms there may have been: also where
-        nothing is noisy, as scores are no normal then.
+        threshold is from the studies before, and the claim that of the false alarms there may have been.
         """
-        if self.standard is not None and noisy:
+        if self.standard is not None:
             return power(self.standard, self.coin, -float(ndtri(LOW_FPR))).true, gdp_power(LOW_FPR, mu)
         tested = power(self.score, self.coin, threshold_of(*self.before))
         return tested.true, tested.bound(mu)
 
 
-def _trials(games: Games, size: Size) -> dict[str, dict[str, Trials]]:
+def _trials(games: Games, size: Size, *, noisy: bool) -> dict[str, dict[str, Trials]]:
     """By attacker and kind of target. Shadows are the first studies, then come those that stacking learns from."""
     first, second = size.shadows, size.shadows + size.stack
     shadows, learnt, attacked = games.seen[:first], games.seen[first:second], games.seen[second:]
@@ -176,7 +174,8 @@ def _trials(games: Games, size: Size) -> dict[str, dict[str, Trials]]:
         distance = getattr(games, f"{name}_mu")
         score = getattr(games, name) / distance
         before[name], now[name] = score[first:second], score[second:]
-        standard[name] = now[name] + distance[second:] / 2
+        if noisy:
+            standard[name] = now[name] + distance[second:] / 2
     kinds = {"worst": slice(0, WORST), "random": slice(WORST, None)}
     return {
         name: {
@@ -224,13 +223,13 @@ def _of_attacker(
     yield _measured(target, party, "accuracy", found, method, chance=0.5, claimed=claimed, control=control)
     if control and name not in SHARP:
         return
-    found, claimed = trials.tested(mu, noisy=not control)
+    found, claimed = trials.tested(mu)
     figure = "tpr_at_fpr_0.001"
     yield _measured(target, party, figure, found, method, chance=LOW_FPR, claimed=claimed, control=control)
 
 
 def _same(difference: float) -> Measured:
-    found = Estimate(difference, difference, difference, 1)
+    found = Estimate.exact(difference)
     return _measured("scorecard/simulation", "", "difference", found, "", claimed=0.0)
 
 
@@ -239,19 +238,8 @@ def _noise(found: Estimate) -> Measured:
 
 
 def _measured(target: str, party: str, figure: str, found: Estimate, method: str, **about: Any) -> Measured:
-    return Measured(
-        attack=NAME,
-        target=target,
-        party=party,
-        figure=figure,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        confidence=CONFIDENCE,
-        trials=found.trials,
-        method=method,
-        **about,
-    )
+    about |= {"attack": NAME, "target": target, "party": party, "figure": figure, "method": method}
+    return Measured.of(found, confidence=CONFIDENCE, **about)
 
 
 ATTACK = Attack(

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.attacks.attack import Attack, Effort, Measured
-from fedrisk.attacks.coin_games import (
-    CONFIDENCE,
-    LOW_FPR,
-    Estimate,
-    area,
-    by_study,
-    gdp_area,
-    threshold_of,
-)
+from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
+from fedrisk.attacks.coin_games import CONFIDENCE, LOW_FPR, area, by_study, gdp_area, threshold_of
 from fedrisk.attacks.consortium import Consortium, build
 from fedrisk.attacks.membership import METHODS
 from fedrisk.attacks.shadow_attackers import Seen, each
@@ -165,19 +157,14 @@ def _played(
 
 
 def _measured(target: str, figure: str, found: Estimate, method: str, **about: Any) -> Measured:
-    return Measured(
-        attack=NAME,
-        target=target,
-        party="bank_zeroed" if method else "",
-        figure=figure,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        confidence=CONFIDENCE,
-        trials=found.trials,
-        method=method,
-        **about,
-    )
+    about |= {
+        "attack": NAME,
+        "target": target,
+        "party": "bank_zeroed" if method else "",
+        "figure": figure,
+        "method": method,
+    }
+    return Measured.of(found, confidence=CONFIDENCE, **about)
 
 
 ATTACK = Attack(

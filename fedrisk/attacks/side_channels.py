@@ -28,10 +28,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from fedrisk.attacks.attack import Attack, Effort, Measured
-from fedrisk.attacks.coin_games import Estimate
+from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
 from fedrisk.attacks.consortium import Consortium, build
-from fedrisk.attacks.intervals import CONFIDENCE, certain, share
+from fedrisk.attacks.intervals import CONFIDENCE, share
 from fedrisk.attacks.recorded import Record
 from fedrisk.attacks.small_province import CHEAP, MANY_STUDIES
 from fedrisk.clients import outlet
@@ -57,14 +56,8 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
 
 
 def _figure(target: str, figure: str, found: Estimate, begun: float, **more: Any) -> Measured:
-    more = {
-        "seconds": time.monotonic() - begun,
-        "method": "exact",
-        "confidence": CONFIDENCE,
-        **vars(found),
-        **more,
-    }
-    return Measured(attack=NAME, target=target, figure=figure, **more)
+    more = {"attack": NAME, "target": target, "figure": figure, "method": "exact", **more}
+    return Measured.of(found, begun=begun, confidence=CONFIDENCE, **more)
 
 
 # --- sizes and refusals -------------------------------------------------------------------------------------
@@ -123,9 +116,9 @@ def _sizes(folder: Path, effort: Effort) -> Iterator[Measured]:
         known = found | known
         if target:
             more = {"party": party, "claimed": 0.0}
-            other = certain(1 - float(np.mean(compared or [True])), len(compared))
+            other = Estimate.exact(1 - float(np.mean(compared or [True])), len(compared))
             yield _figure(f"sizes/{target}", "share", other, begun, **more)
-            yield _figure(f"refusals/{target}", "share", certain(refused), begun, **more)
+            yield _figure(f"refusals/{target}", "share", Estimate.exact(refused), begun, **more)
 
 
 def _nothing(tables: dict[str, pd.DataFrame], rows: dict[str, int]) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from fedrisk.attacks.coin_games import CONFIDENCE, Estimate
+from fedrisk.attacks.attack import Estimate
+from fedrisk.attacks.coin_games import CONFIDENCE
 from fedrisk.attacks.consortium import Run
 from fedrisk.attacks.membership_game import layers_of, noise_of
 from fedrisk.attacks.study_in_sums import Rows, Simulator, Study

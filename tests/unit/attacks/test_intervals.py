@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedrisk.attacks.attack import Measured
-from fedrisk.attacks.intervals import CONFIDENCE, FIGURES, certain, deviation, share, uneven
+from fedrisk.attacks.attack import Estimate, Measured
+from fedrisk.attacks.intervals import CONFIDENCE, FIGURES, deviation, share, uneven
 
 
 def test_all_figures_together_fail_a_sound_product_once_in_a_thousand_runs():
@@ -39,6 +39,6 @@ def test_even_digits_are_no_bits_and_one_digit_alone_is_all_of_them():
 
 def test_what_is_certain_is_broken_by_one_case():
     about = {"attack": "a", "target": "t", "figure": "got_through", "claimed": 0.0, "method": "exact"}
-    assert Measured(**about, **vars(certain(True))).verdict == "broken"
-    assert Measured(**about, **vars(certain(False))).verdict == "held"
-    assert Measured(**about, **vars(certain(True)), control="x").verdict == "control succeeded"
+    assert Measured(**about, **vars(Estimate.exact(True))).verdict == "broken"
+    assert Measured(**about, **vars(Estimate.exact(False))).verdict == "held"
+    assert Measured(**about, **vars(Estimate.exact(True)), control="x").verdict == "control succeeded"
