@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike
 
 from fedrisk.errors import DataError
 from fedrisk.metrics import area, brier, calibration_fit, ks
-
-LEAST = 1e-6
-"""Probabilities are held this far from 0 and 1 before their logarithm is taken, so that one row costs at most 14."""
+from fedrisk.models.comparison import LEAST_PROBABILITY, log_loss
 
 LEVEL = 0.95
 """Of the interval of the AUC."""
@@ -48,15 +46,14 @@ def figures(label: ArrayLike, probability: ArrayLike) -> Figures:
     if not len(y):
         raise DataError("the hold-out has no rows; figures need at least one")
     score = brier(y, p)
-    clipped = np.clip(p, LEAST, 1 - LEAST)
-    loss = -float(np.mean(np.where(y == 1, np.log(clipped), np.log1p(-clipped))))
+    clipped = np.clip(p, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     found = Figures(
         auc=None,
         auc_low=None,
         auc_high=None,
         ks=None,
         brier=score,
-        log_loss=loss,
+        log_loss=float(np.mean(log_loss(y, p))),
         calibration_slope=None,
         calibration_intercept=None,
     )
