@@ -185,10 +185,17 @@ class Institution(BaseModel, metaclass=Stated):
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
         if self.histories is not None:
-            changed["histories"] = self._moved(self.histories)
+            changed["histories"] = self.histories_at_home
         if self.encoders:
             changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
+
+    @property
+    def histories_at_home(self) -> HistoriesSource | None:
+        """The histories with a whole path, for a file in another folder."""
+        if self.histories is None or self.histories.is_database:
+            return self.histories
+        return self.histories.model_copy(update={"source": self._whole(self.histories.source)})
 
     @property
     def encoders_at_home(self) -> tuple[EncoderRule, ...]:

@@ -59,7 +59,7 @@ class HistoryKind:
     year: bool = False
 
 
-RATIO_EDGES = (-0.9, -0.6, -0.35, -0.2, -0.1, 0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2, 1.6)
+RATIO_EDGES = (-0.9, -0.6, -0.35, -0.2, -0.1, -0.04, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2, 1.6)
 """Edges of a fall as the logarithm of a ratio: .1 is a tenth less, .7 half, 1.6 a fifth of what was before."""
 
 KINDS: dict[str, HistoryKind] = {
@@ -79,7 +79,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 12},
         low=-4.0,
         high=4.0,
-        bins=(-2.4, -1.7, -1.2, -0.8, -0.5, -0.3, -0.15, 0.0, 0.15, 0.3, 0.5, 0.8, 1.2),
+        bins=(-2.4, -1.7, -1.2, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.15, 0.3, 0.5, 0.8, 1.2),
         risk="rising",
     ),
     "fall": HistoryKind(
@@ -107,7 +107,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 12},
         low=0.0,
         high=4.0,
-        bins=(0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52, 0.65, 0.8, 1.0, 1.4),
+        bins=(0.03, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52, 0.65, 0.85, 1.2),
         risk="up",
     ),
     "irregularity": HistoryKind(
@@ -116,7 +116,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 12},
         low=0.0,
         high=3.0,
-        bins=(0.04, 0.07, 0.1, 0.14, 0.18, 0.23, 0.29, 0.36, 0.45, 0.56, 0.7, 0.9, 1.2),
+        bins=(0.02, 0.04, 0.07, 0.1, 0.14, 0.18, 0.23, 0.29, 0.36, 0.45, 0.56, 0.7, 0.9, 1.2),
         risk="up",
     ),
     "gaps": HistoryKind(
@@ -144,7 +144,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 6},
         low=0.0,
         high=1.0,
-        bins=(0.2, 0.26, 0.3, 0.33, 0.36, 0.39, 0.42, 0.46, 0.5, 0.55, 0.62, 0.7, 0.85),
+        bins=(0.2, 0.26, 0.3, 0.32, 0.33, 0.337, 0.345, 0.36, 0.39, 0.42, 0.46, 0.5, 0.55, 0.62, 0.7, 0.85),
         risk="up",
         calendar=True,
     ),
@@ -155,7 +155,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 6, "before": 9},
         low=-1.0,
         high=1.0,
-        bins=(-0.2, -0.12, -0.07, -0.03, 0.0, 0.03, 0.07, 0.11, 0.15, 0.2, 0.26, 0.34, 0.45),
+        bins=(-0.2, -0.12, -0.07, -0.03, -0.01, 0.01, 0.03, 0.07, 0.11, 0.15, 0.2, 0.26, 0.34, 0.45),
         risk="up",
         calendar=True,
     ),
@@ -185,7 +185,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 6, "before": 12},
         low=0.0,
         high=3.0,
-        bins=(0.05, 0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.52, 0.6, 0.7, 0.8, 0.9, 1.05),
+        bins=(0.05, 0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.52, 0.6, 0.7, 0.8, 0.88, 0.94, 1.0, 1.1),
         risk="rising",
     ),
     "lasting_fall": HistoryKind(
