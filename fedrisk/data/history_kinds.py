@@ -20,11 +20,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fedrisk.file_rules import Stated
 from fedrisk.toml_file import near_name
 
-KEYS = ("months", "before")
-"""Keys of a column in the dictionary by which a kind is set, besides ``history`` and ``kind``."""
-
 MOST_MONTHS = 60
 """Longest history."""
+
+
+class HistoryKeys(BaseModel):
+    """The keys by which a column of a file says its rule, beside its other keys."""
+
+    history: str
+    kind: str
+    months: int | None = Field(default=None, ge=1, le=MOST_MONTHS)
+    before: int | None = Field(default=None, ge=1, le=MOST_MONTHS)
+
+
+KEYS = tuple(name for name in HistoryKeys.model_fields if name not in ("history", "kind"))
+"""Keys by which a kind is set."""
 
 Direction = Literal["increasing", "decreasing"]
 

@@ -71,6 +71,11 @@ class Draft:
     series: tuple[MonthlySeries, ...] = ()
 
     @property
+    def computed(self) -> int:
+        """How many columns are to be computed from monthly series."""
+        return sum(len(s.rules) for s in self.series)
+
+    @property
     def features(self) -> tuple[Proposal, ...]:
         """Columns that models may use once somebody has confirmed them."""
         return tuple(c for c in self.columns if c.kind != "date")
