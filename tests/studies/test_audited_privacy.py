@@ -58,19 +58,21 @@ def test_no_change_of_a_record_spends_more_than_is_charged_and_some_spend_it_all
     assert max(found.values()) > 0.95
     for spent in audit[1]:
         assert all(mu <= claimed * (1 + 1e-9) for _, mu, claimed in spent.composed), spent
-    assert {(s.party, s.relation) for s in audit[1]} >= {
-        *(("alfa", r) for r in ("zeroed", "flipped", "replaced")),
-        *(("tax", r) for r in ("zeroed", "absent", "replaced")),
-    }
+    assert {s.party for s in audit[1]} >= {"alfa", "tax"}
 
 
 @pytest.mark.long
 def test_the_worst_of_more_records_spends_all_of_every_price(scratch):
-    found = shares(three_banks(scratch(), 2)[1])
+    _, spent = three_banks(scratch(), 2)
+    found = shares(spent)
     assert max(found.values()) <= 1 + 1e-9
     assert min(found[kind] for kind in ("edges", "counts", "recount")) > 0.95
     # Whether a holder's record moves an enterprise over an edge depends on who is held out: all or the root of a half.
     assert min(found.values()) > 0.7
+    assert {(s.party, s.relation) for s in spent} >= {
+        *(("alfa", r) for r in ("zeroed", "flipped", "replaced")),
+        *(("tax", r) for r in ("zeroed", "absent", "replaced")),
+    }
 
 
 def test_samples_of_the_noise_bound_mu_from_below(audit):
