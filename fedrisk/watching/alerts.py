@@ -16,11 +16,14 @@ since is a new event.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from fedrisk.secure.keystream import encode_fields
+from fedrisk.watching.compared_months import Compared, Loan
+from fedrisk.watching.history import Kept
 from fedrisk.watching.month import Month
+from fedrisk.watching.moved import Moved, what_moved
 
 Rule = Literal["fall", "probability", "warning"]
 
@@ -47,15 +50,6 @@ class Rules:
     probability: float | None = None
     warning: int | None = None
     recovery: int = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moved:
-    """An own column of the bank whose value is in another bin than it was. was, now: the bins, as a card has them."""
-
-    column: str
-    was: str
-    now: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +112,11 @@ class Event:
     clear: int = 0
     closed: str | None = None
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Event":
+        """Inverse of `dataclasses.asdict` through JSON."""
+        return cls(**{**content, "rules": tuple(content["rules"])})
+
 
 @dataclass(frozen=True)
 class Found:
@@ -141,3 +140,104 @@ def alert_id(watch: str, enterprise: str, month: Month) -> str:
     """
     raw = encode_fields(b"fedrisk alert v1", watch.encode(), enterprise.encode(), str(month).encode())
     return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def new_alerts(kept: Kept, month: Month, rules: Rules, events: Mapping[str, Event], *, watch: str) -> Found:
+    """What a month that is kept brings; it follows from what is kept and given alone.
+
+    events: by enterprise, those that were not over before the month. watch: its name, for the alerts' ids.
+    """
+    compared = Compared.of(kept, month, rules.months)
+    signs = _signs(compared, rules)
+    left, alerts = dict(events), []
+    more: dict[str, tuple[Rule, ...]] = {}
+    over: list[str] = []
+    for enterprise in compared.listed({*signs, *events}):
+        loan, found = compared.loan(enterprise), signs.get(enterprise, ())
+        event = events.get(enterprise)
+        if event is not None and not _fell_anew(event, loan, compared, rules):
+            after, came = _after(event, loan, found, rules)
+            if came:
+                more[event.alert] = came
+            if after.clear >= rules.recovery:
+                over.append(event.alert)
+                del left[enterprise]
+            else:
+                left[enterprise] = after
+        elif event is not None or found:
+            alert = _alert(alert_id(watch, enterprise, month), loan, found, month)
+            alerts.append(alert)
+            left[enterprise] = Event(
+                alert=alert.id,
+                rules=found,
+                model=loan.model,
+                before=alert.before if "fall" in found else None,
+            )
+            if event is not None:
+                over.append(event.alert)
+    return Found(what_moved(kept, month, alerts), more, over, left)
+
+
+def _signs(compared: Compared, rules: Rules) -> dict[str, tuple[Rule, ...]]:
+    """Signs of the month by enterprise, of those that have any."""
+    now = compared.now
+    found: dict[str, tuple[Rule, ...]] = {}
+    signs: list[tuple[Rule, Any]] = []
+    if rules.fall is not None:
+        signs.append(("fall", now["before"] - now["score"] >= rules.fall))
+    if rules.probability is not None:
+        signs.append(("probability", now["probability"] >= rules.probability))
+    if rules.warning is not None:
+        signs.append(("warning", now["warning"] <= rules.warning))
+    for name, sign in signs:
+        for enterprise in now.index[sign.to_numpy()]:
+            found[enterprise] = (*found.get(enterprise, ()), name)
+    return found
+
+
+def _after(event: Event, loan: Loan, found: tuple[Rule, ...], rules: Rules) -> tuple[Event, tuple[Rule, ...]]:
+    """The event after a month, and signs that are new in it."""
+    came = tuple(rule for rule in found if rule not in event.rules)
+    before = event.before
+    if "fall" in came:
+        before = loan.before
+    clear = event.clear + 1 if not found and _is_clear(event, loan, rules) else 0
+    model = loan.model if "fall" in came else event.model
+    return replace(event, rules=(*event.rules, *came), before=before, model=model, clear=clear), came
+
+
+def _is_clear(event: Event, loan: Loan, rules: Rules) -> bool:
+    """Whether a loan without any sign is well beyond every threshold."""
+    if rules.probability is not None and loan.probability >= BELOW * rules.probability:
+        return False
+    if rules.warning is not None and loan.warning is not None and loan.warning < rules.warning + ABOVE:
+        return False
+    if rules.fall is None or event.before is None or event.model != loan.model:
+        return True
+    return loan.score >= event.before - BACK * rules.fall
+
+
+def _fell_anew(event: Event, loan: Loan, compared: Compared, rules: Rules) -> bool:
+    """Whether the score fell once more since a person closed the alert of an event that goes on."""
+    if event.closed is None or rules.fall is None:
+        return False
+    best = compared.best_since(loan.enterprise, Month.parse(event.closed))
+    return best is not None and best - loan.score >= rules.fall
+
+
+def _alert(id: str, loan: Loan, found: tuple[Rule, ...], month: Month) -> Alert:
+    return Alert(
+        id=id,
+        enterprise=loan.enterprise,
+        month=str(month),
+        rules=found,
+        model=loan.model,
+        score=loan.score,
+        probability=loan.probability,
+        before=loan.before,
+        since=loan.since,
+        points=None if loan.before is None else loan.score - loan.before,
+        warning=loan.warning,
+        reasons=loan.reasons,
+        external=loan.external,
+    )
