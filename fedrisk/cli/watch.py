@@ -133,7 +133,7 @@ def _show(done: "Done", taken: "Taken | None") -> None:
         style=None,
     )
     raised = len(done.alerts)
-    tell(either("{n} new alert", "{n:,} new alerts", raised))
+    tell(either("{count} new alert", "{count:,} new alerts", raised))
     if done.page is not None:
         note(_("page: {page}", page=done.page), style=None)
 

@@ -208,7 +208,9 @@ def test_what_waits_for_a_sink(watched):
 
 LOANS = 8
 STEP = st.tuples(
-    st.one_of(st.none(), st.integers(440, 640)), st.sampled_from([0.001, 0.079, 0.085, 0.1, 0.3]), st.booleans()
+    st.one_of(st.none(), st.integers(440, 640)),
+    st.sampled_from([0.001, 0.079, 0.085, 0.1, 0.3]),
+    st.booleans(),
 )
 
 
