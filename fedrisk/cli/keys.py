@@ -101,6 +101,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.recipes.statistics.settings import LevelRule, TableRule
     from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
+    from fedrisk.watch_rules import WatchRules, Webhook
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -128,6 +129,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "policy.serving.measures": MeasureRule,
         "encoders": EncoderRule,
         "encoders.series": Series,
+        "watch": WatchRules,
+        "watch.webhook": Webhook,
     }
     of_decisions: dict[str, type[BaseModel]] = {
         "decisions": decision_table.Decisions,

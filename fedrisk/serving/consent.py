@@ -87,11 +87,12 @@ class Consents:
 
         enterprise: as the bank wrote it or as the dictionary spells it, which is compared alike.
         """
-        if self._serving.consent == "none":
+        rule = self._serving.consent_for(purpose)
+        if rule == "none":
             return Checked(OK)
         if not token.strip():
             return Checked("consent_missing")
-        if self._serving.consent == "reference":
+        if rule == "reference":
             return self._noted(token)
         found = self._claims(token)
         if isinstance(found, str):
