@@ -54,6 +54,7 @@ from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
 from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml, toml_text
+from fedrisk.watch_rules import WatchRules
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Institution(BaseModel, metaclass=Stated):
     store: str | None = None
     encoders: tuple[EncoderRule, ...] = ()
     decisions: str | None = None
+    watch: WatchRules | None = None
     folder: Path = Path(".")
     file: Path | None = None
     _frame: pd.DataFrame | None = PrivateAttr(default=None)
@@ -105,6 +107,8 @@ class Institution(BaseModel, metaclass=Stated):
             )
         if self.decisions is not None and self.kind != "bank":
             raise ValueError("decisions: a table of decisions is for a bank; remove it")
+        if self.watch is not None and self.kind != "bank":
+            raise ValueError("[watch] is for a bank, which has loans to watch; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:

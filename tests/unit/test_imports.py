@@ -40,9 +40,11 @@ LAYERS = {
     "privacy": {"errors", "files", "study"},
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
     "models": {"errors", "findings", "progress", "study", "data", "secure", "metrics"},
+    # What a bank wants to hear of loans that it watches.
+    "watch_rules": set(),
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
-        *("errors", "files", "file_rules", "findings", "home", "renamed"),
+        *("errors", "files", "file_rules", "findings", "home", "renamed", "watch_rules"),
         *("study", "toml_file", "data", "privacy", "models"),
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
@@ -102,6 +104,8 @@ LAYERS = {
         ),
         *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
     },
+    # A bank's loans month by month.
+    "watching": {"errors", "files", "secure"},
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),

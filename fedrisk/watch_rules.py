@@ -1,0 +1,63 @@
+"""What a bank wants to hear of the loans that it watches: [watch] in its own file."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class Webhook(BaseModel):
+    """Where alerts are posted to.
+
+    url: https, or http on this machine alone. ca: PEM file of the authority that signed the receiver's certificate, in
+    place of the system's. token: file with a bearer token. key: file with the key of the body's HMAC. seconds: for
+    which one try waits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: _Text
+    ca: _Text | None = None
+    token: _Text | None = None
+    key: _Text | None = None
+    seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+
+class WatchRules(BaseModel):
+    """Rules of one bank for watching its loans ([watch]).
+
+    active: column of the bank's table that says which loans are outstanding; None takes all rows.
+    consent: column with the enterprises' consents, where members ask for them.
+    purpose: for which scores are asked; None takes the model's.
+    fall: points by which a score has to fall against the best of the last ``months`` before an alert is raised.
+    probability: of default, from which on an alert is raised.
+    warning: a warning model, asked beside the watched one. warning_threshold: score at or below which it warns; None
+        takes what its study set.
+    recovery: months in a row without any sign after which an event is over, so that the next one is told again.
+    challenger: a model that is asked beside the watched one and raises no alerts.
+    file, webhook, command: where alerts go. seconds: for which the command may run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    active: _Text | None = None
+    consent: _Text | None = None
+    purpose: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    fall: Annotated[int, Field(ge=1, le=1000)] | None = 40
+    months: Annotated[int, Field(ge=1, le=36)] = 3
+    probability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    warning: _Text | None = None
+    warning_threshold: int | None = None
+    recovery: Annotated[int, Field(ge=1, le=36)] = 3
+    challenger: _Text | None = None
+    file: _Text | None = None
+    webhook: Webhook | None = None
+    command: tuple[_Text, ...] = ()
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.warning_threshold is not None and self.warning is None:
+            raise ValueError("watch.warning_threshold is for a warning model; name it with watch.warning")
+        return self
