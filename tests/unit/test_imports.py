@@ -105,7 +105,7 @@ LAYERS = {
         *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
     },
     # A bank's loans month by month.
-    "watching": {"errors", "files", "secure"},
+    "watching": {"errors", "files", "secure", "analysis", "clients", "models", "metrics", "serving"},
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),

@@ -55,8 +55,8 @@ class Counted:
     """A score or column in one month, over bins.
 
     now: rows by bin, (bins,). before: of the month before. development: of the rows that the model was made from, or
-    their shares (stability.exact). moves: rows of both months by bin before and now, where they are known. ordered:
-    whether neighbouring bins are alike.
+    their shares (stability.exact). groups: the group of each bin, where development is known by groups alone. moves:
+    rows of both months by bin before and now, where they are known. ordered: whether neighbouring bins are alike.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Counted:
     before: Floats | None = None
     development: Histogram | None = None
     moves: Floats | None = None
+    groups: NDArray[np.intp] | None = None
     ordered: bool = True
 
 
@@ -140,5 +141,7 @@ def _distances(one: Counted) -> dict[str, Distance]:
     if one.before is not None:
         out["month"] = distance(Histogram.of(one.before, 0.0), now, most=most, overlap=overlap)
     if one.development is not None:
-        out["development"] = distance(one.development, now, most=most)
+        size = len(one.development.counts)
+        alike = now if one.groups is None else now.joined(one.groups, size)
+        out["development"] = distance(one.development, alike, most=most)
     return {which: d for which, d in out.items() if d is not None}
