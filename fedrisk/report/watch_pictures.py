@@ -31,8 +31,8 @@ def pictures(f: MonthFigures) -> dict[str, Plot]:
         out["drift"] = _line(
             lines, drift, alt=_("Stability index against development by month"), up="PSI / CSI", marks=marks
         )
-    if len(f.cohorts) >= LEAST_MONTHS:
-        names = [c.month for c in f.cohorts]
+    if sum(c.matured for c in f.cohorts) >= LEAST_MONTHS:
+        names = [c.month for c in f.cohorts if c.matured]
         out["cohorts"] = _line(
             _cohorts(f),
             names,
@@ -100,9 +100,10 @@ def _index(f: MonthFigures, of: str) -> Line:
 
 
 def _cohorts(f: MonthFigures) -> list[Line]:
-    known = [(k, c) for k, c in enumerate(f.cohorts) if c.known]
-    x = [float(k) for k, _c in known]
+    # Of a month that is not matured, defaults are known before repayments.
+    known = [c for c in f.cohorts if c.matured]
+    x = [float(k) for k in range(len(known))]
     return [
-        Line(label=of_kind("watch", "predicted"), x=x, y=[100 * c.expected / c.known for _k, c in known]),
-        Line(label=of_kind("watch", "realised"), x=x, y=[100 * c.defaults / c.known for _k, c in known]),
+        Line(label=of_kind("watch", "predicted"), x=x, y=[100 * c.expected / c.known for c in known]),
+        Line(label=of_kind("watch", "realised"), x=x, y=[100 * c.defaults / c.known for c in known]),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedrisk.analysis.stability import Stability
+from fedrisk.analysis.stability import MOVED, STABLE, Stability
 from fedrisk.analysis.watch.back_test import BackTest
 from fedrisk.analysis.watch.challenge import Contest
 from fedrisk.analysis.watch.drift_alarms import Drifted
@@ -96,13 +96,22 @@ def against(code: str) -> str:
     return {
         "own_rows": of_kind("watch", "own training rows"),
         "released": of_kind("watch", "all banks' training rows (released)"),
+        "first_month": of_kind("watch", "the first month that is kept"),
         "none": of_kind("watch", "nothing"),
     }.get(code, code)
 
 
 def light(found: Stability | None) -> tuple[str, str]:
-    """Traffic light of an index by its customary bounds: colour and words."""
-    code = "few" if found is None else found.verdict
+    """Traffic light of an index by its customary bounds: colour and words.
+
+    Not clear where the index is above the first of them, and its interval is not: chance alone may be behind it.
+    """
+    if found is None:
+        code = "few"
+    elif found.index <= STABLE:
+        code = "stable"
+    else:
+        code = "unclear" if found.low <= STABLE else "moved" if found.index > MOVED else "shifting"
     return {
         "stable": ("green", of_kind("watch", "stable")),
         "shifting": ("yellow", of_kind("watch", "shifting")),
@@ -212,7 +221,7 @@ def area(found: BackTest) -> str:
     then = _interval(before.value, *before.interval(level))
     p = None if found.fall is None else found.fall.p
     return _(
-        "AUC {now}; in development, on the bank's own hold-out, {before}. How likely chance alone makes it fall so: {p}.",
+        "AUC {now}; in development, on the bank's own hold-out, {before}. Chance that it falls so without cause: {p}.",
         now=said,
         before=then,
         p=chance(p),

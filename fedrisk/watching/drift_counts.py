@@ -1,7 +1,8 @@
 """Scores and own columns of one month over bins, beside the month before and development, as drift is looked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,21 +29,32 @@ TENTHS = 10
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What months of one model are held against. card: of the model, by whose points bins are joined."""
+    """What months of one model are held against.
+
+    card: of the model, by whose points bins are joined. edges: inner ones of the tenths in which scores are counted.
+    first, first_columns: the first month that is kept, by its rows and counts, where nothing is known of development.
+    """
 
     development: Development | None
     card: Scorecard | None
     scale: MasterScale
     edges: Floats
+    first: pd.DataFrame
+    first_columns: Mapping[str, Any]
 
     @classmethod
     def of(
-        cls, development: Development | None, card: Scorecard | None, scale: MasterScale, first: Floats
+        cls,
+        development: Development | None,
+        card: Scorecard | None,
+        scale: MasterScale,
+        first: tuple[pd.DataFrame, Mapping[str, Any]],
     ) -> "Reference":
-        """first: scores of the first month that is kept, whose tenths are counted where there is no development."""
-        scores = first if development is None else development.score
+        """first: rows and counts of the first month that is kept."""
+        rows, columns = first
+        scores = rows["score"].to_numpy() if development is None else development.score
         cuts = np.quantile(scores, np.arange(1, TENTHS) / TENTHS) if len(scores) else np.zeros(0)
-        return cls(development, card, scale, np.unique(cuts))
+        return cls(development, card, scale, np.unique(cuts), rows, columns)
 
 
 def scored(kept: Kept, month: Month, of: str) -> pd.DataFrame:
@@ -55,7 +67,7 @@ def scored(kept: Kept, month: Month, of: str) -> pd.DataFrame:
 def counted(
     kept: Kept, month: Month, before: Month | None, rows: Mapping[Month, pd.DataFrame], reference: Reference
 ) -> tuple[list[Counted], dict[str, str]]:
-    """Everything of one month over bins, and by name what it is held against: own_rows, released or none.
+    """Everything of one month over bins, and by name what it is held against, as a code.
 
     before: the month that is compared with. rows: of both, as `scored` has them.
     """
@@ -67,7 +79,7 @@ def counted(
         past = None
         if earlier is not None and earlier[0].get(name, {}).get("bins") == said["bins"]:
             past = earlier[0][name]["counts"]
-        shares, groups, what = _expected(name, said, bins, reference)
+        shares, groups, what = _expected(name, said, bins, reference, first=before is None)
         against[name] = what
         made.append(
             Counted(
@@ -96,29 +108,35 @@ def _scores(
 
         here = pd.Series(codes(now[column].to_numpy()), now.index)
         then = None if before is None else pd.Series(codes(before[column].to_numpy()), before.index)
-        past = None if own is None else (own.score if name == SCORE else own.probability)
+        past: Floats = at.first[column].to_numpy()
+        if own is not None:
+            past = own.score if name == SCORE else own.probability
+        known = own is not None or before is not None
         made.append(
             Counted(
                 name=name,
                 now=_bins(here, size),
                 before=None if then is None else _bins(then, size),
-                development=None if past is None else Histogram.of(_bins(codes(past), size), 0.0),
+                development=Histogram.of(_bins(codes(past), size), 0.0) if known else None,
                 moves=None if then is None else _table(then, here, size),
             )
         )
-    return made, dict.fromkeys((SCORE, GRADE), "none" if own is None else "own_rows")
+    return made, dict.fromkeys((SCORE, GRADE), "first_month" if own is None else "own_rows")
 
 
 def _expected(
-    name: str, said: Mapping[str, Sequence[float]], bins: Bins, at: Reference
+    name: str, said: Mapping[str, Any], bins: Bins, at: Reference, *, first: bool
 ) -> tuple[Histogram | None, Codes | None, str]:
-    """Development of a column, the groups of bins it is known by, and what it is: own_rows, released or none."""
+    """Development of a column, the groups of bins it is known by, and what it is, as a code (MonthFigures)."""
     own = _own_rows(name, bins, at)
     if own is not None:
         return *own, "own_rows"
     if len(said["shares"]) == bins.size:
         return exact(said["shares"]), None, "released"
-    return None, None, "none"
+    there = at.first_columns.get(name, {})
+    if first or there.get("bins") != said["bins"]:
+        return None, None, "none"
+    return Histogram.of(np.asarray(there["counts"], float), 0.0), None, "first_month"
 
 
 def _own_rows(name: str, bins: Bins, at: Reference) -> tuple[Histogram, Codes] | None:

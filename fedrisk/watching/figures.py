@@ -45,7 +45,7 @@ def month_figures(
     card = None if part is None or part.card is None else Scorecard.from_json(part.card)
     months = same_model(kept, month)
     rows = {m: scored(kept, m, SCORES) for m in months}
-    reference = Reference.of(own, card, scale, rows[months[0]]["score"].to_numpy())
+    reference = Reference.of(own, card, scale, (rows[months[0]], kept.own_columns(months[0])))
     found, against = _drift(kept, months, rows, reference, drift)
     outcomes = _outcomes(kept)
     tested, cohorts = _back_test(kept, month, outcomes, scale, own, back)

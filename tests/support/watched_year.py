@@ -45,11 +45,22 @@ def year(folder, *, loans=600, months=13, seed=1, shift=None, outcomes=True, cha
         log_odds = -4.0 + seen @ np.array([0.8, 0.7, 0.4, -0.3])
         _month(kept, month, ids, log_odds, seen, gone, rng)
         if challenger:
-            _keep(kept, month, ids, 0.9 * log_odds + rng.normal(0, 0.4, loans) - 0.3, CHALLENGER, OTHER, 0.0, rng)
+            _keep(
+                kept,
+                month,
+                ids,
+                0.9 * log_odds + rng.normal(0, 0.4, loans) - 0.3,
+                CHALLENGER,
+                OTHER,
+                0.0,
+                rng,
+            )
         if outcomes and k + 12 < months + 9:
             told.append(_outcomes(month, ids, log_odds, rng, part=1.0 if k < months - 8 else 0.3))
     if told:
-        pa.parquet.write_table(pa.Table.from_pandas(pd.concat(told), preserve_index=False), kept.outcomes_file)
+        pa.parquet.write_table(
+            pa.Table.from_pandas(pd.concat(told), preserve_index=False), kept.outcomes_file
+        )
     return kept
 
 
@@ -71,7 +82,7 @@ def _month(kept, month, ids, log_odds, seen, gone, rng):
             c: {
                 "bins": bins(c).to_dict(),
                 "counts": np.bincount(table[c], minlength=size).tolist(),
-                "shares": [0.16, 0.185, 0.235, 0.235, 0.184, 0.001][:size],
+                "shares": [0.159, 0.186, 0.234, 0.237, 0.184, 0, 0] if c != "turnover" else [],
             }
             for c in COLUMNS
         },

@@ -56,14 +56,18 @@ def by_month(
     shares: Mapping[str, Sequence[float]],
     months: Mapping[str, Counts],
     rules: DriftRules | None = None,
+    *,
+    first: bool = False,
 ) -> dict[str, tuple[Drifted, ...]]:
-    """Each month's index of each feature against the month before and against ``shares``, with alarms.
+    """Each month's index of each feature against the month before and against a reference, with alarms.
 
-    shares: by key, where they are of the same kind of enterprises; else empty, and only months are compared. A month
-    without LEAST_ROWS rows of a feature says nothing of it, and the next is compared with the last one that does.
+    shares: by key, the reference where it is of the same kind of enterprises. first: whether the first month is the
+    reference where there are no shares. A month without LEAST_ROWS rows of a feature says nothing of it, and the next
+    is compared with the last one that does.
     """
     out: dict[str, tuple[Drifted, ...]] = {}
     last: dict[str, NDArray[np.float64]] = {}
+    reference = {key: exact(shares[key]) for key in bins if key in shares}
     for month, counts in sorted(months.items()):
         there = {k: np.asarray(counts[k], np.float64) for k in bins if sum(counts.get(k, ())) >= LEAST_ROWS}
         asked = [
@@ -71,11 +75,13 @@ def by_month(
                 name=bins[key].feature.column,
                 now=now,
                 before=last.get(key),
-                development=exact(shares[key]) if key in shares else None,
+                development=reference.get(key),
                 ordered=False,
             )
             for key, now in there.items()
         ]
         out[month] = drifted(asked, rules)
         last |= there
+        if first:
+            reference = {key: Histogram.of(now, 0.0) for key, now in there.items()} | reference
     return out

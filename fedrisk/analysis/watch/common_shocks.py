@@ -8,6 +8,7 @@ in Jeffreys's interval (mid-p), averaged over the common factor.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,14 @@ def shock_interval(defaults: float, size: float, level: float, correlation: floa
 
 def _midp(defaults: float, size: float, rate: float, correlation: float) -> float:
     """Chance of more defaults, and half of that of as many."""
-    factor, weight = np.polynomial.hermite_e.hermegauss(NODES)
+    factor, weight = _states()
     state = ndtr((ndtri(rate) - math.sqrt(correlation) * factor) / math.sqrt(1 - correlation))
     each = binom.sf(defaults, size, state) + 0.5 * binom.pmf(defaults, size, state)
-    return float(weight @ each / weight.sum())
+    return float(weight @ each)
+
+
+@cache
+def _states() -> tuple[Floats, Floats]:
+    """States of the common factor and their chances."""
+    factor, weight = np.polynomial.hermite_e.hermegauss(NODES)
+    return factor, weight / weight.sum()

@@ -25,8 +25,8 @@ class MonthFigures:
         new, standing, closed: alerts that this month raised, that stand open from before, and that were closed or over
             in it; as `watching.alert_book.Standing.to_dict`.
         drift: scores and own columns by month, the oldest first. rules: when drift is an alarm. development: what they
-            are held against, as a code: ``own_rows``, ``released`` (shares that the study released) or ``none``; by
-            name of score or column.
+            are held against, as a code: ``own_rows``, ``released`` (shares that the study released), ``first_month``
+            (the first that is kept) or ``none``; by name of score or column.
         cohorts: months with outcomes. back_test: of the newest that is matured, or of the newest with any.
         agreement, contest: challenger beside champion. challenger: its id, name and version.
     """
