@@ -1,8 +1,10 @@
 """What a bank wants to hear of the loans that it watches: [watch] in its own file."""
 
+from ipaddress import ip_address
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
@@ -22,6 +24,32 @@ class Webhook(BaseModel):
     token: _Text | None = None
     key: _Text | None = None
     seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _safe(cls, given: str) -> str:
+        try:
+            parts = urlsplit(given)
+            _ = parts.port
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError("watch.webhook.url is an address such as https://alerts.bank.example/watch")
+        if parts.scheme == "http" and not _is_here(parts.hostname):
+            raise ValueError(
+                "watch.webhook.url goes in the clear to another machine, and alerts hold ids and scores; write https"
+            )
+        return given
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class WatchRules(BaseModel):

@@ -61,7 +61,9 @@ def render_columns_page(found: ColumnMonths) -> str:
 
 def verdict(found: ColumnMonths) -> str:
     """What changed in the month, in one sentence."""
-    names = sorted({d.name for each in (found.table, found.asked) for d in each.get(found.month, ()) if d.alarms})
+    names = sorted(
+        {d.name for each in (found.table, found.asked) for d in each.get(found.month, ()) if d.alarms}
+    )
     if names:
         return _("Changed in {month}: {names}.", month=found.month, names=", ".join(names))
     return _("Nothing changed in {month} that chance alone would not do.", month=found.month)

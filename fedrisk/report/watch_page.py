@@ -161,7 +161,7 @@ def _drift(found: Sequence[Drifted], against: Mapping[str, str]) -> list[dict[st
 
 
 def _grades(found: BackTest) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     spans = dict(zip(DEFAULT_SCALE.names, DEFAULT_SCALE.spans(), strict=True))
     for test, (low, high) in zip(found.grades, found.shocks, strict=True):
         if test.size < 0.5:

@@ -18,14 +18,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import pyarrow as pa
+
 from fedrisk.errors import FedriskError, LaterError, PeerError, QuotaError, Stopped
 from fedrisk.models.model_part import ModelPart
 from fedrisk.progress import counted as told
+from fedrisk.serving.answer_table import schema_of
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.batch_folder import BatchFolder
 from fedrisk.serving.batch_list import Counted, ListFile, Page, pages
 from fedrisk.serving.batch_table import Summary, page_table, put_together, summarised
-from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest
+from fedrisk.serving.score_forms import ScoreRequest
 from fedrisk.serving.sums import Sums
 from fedrisk.serving.words import of_code, of_members
 
@@ -48,8 +51,8 @@ HERE: Final = ("hub", "own_table")
 class Service(Protocol):
     """What answers a page (`serving.bank.BankService`)."""
 
-    def score(self, request: ScoreRequest) -> Sequence[ScoreAnswer]:
-        """The answer for each id, in order."""
+    def table(self, request: ScoreRequest, bins: Sequence[str] = ()) -> pa.Table:
+        """The answer for each id, in order (serving/answer_table)."""
         ...
 
     def close(self) -> None:
@@ -73,6 +76,7 @@ class Order:
         bank, model: which model's card, by its whole id. file, counted: the list.
         purpose, product, screening: as in a request.
         grades: that are written; all where it is empty. sort: by grade.
+        bins: own columns whose bins are written beside the answers.
     """
 
     bank: str
@@ -84,6 +88,7 @@ class Order:
     screening: bool = False
     grades: tuple[str, ...] = ()
     sort: bool = False
+    bins: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All that the result follows from."""
@@ -97,6 +102,7 @@ class Order:
             "screening": self.screening,
             "grades": list(self.grades),
             "sort": self.sort,
+            **({"bins": list(self.bins)} if self.bins else {}),
         }
 
     def request(self, page: Page) -> ScoreRequest:
@@ -174,7 +180,7 @@ def run(
     if left:
         _Work(order, folder, asks, service, in_flight, patience).all(left)
     summary = summarised(files, order.grades)
-    put_together(files, folder.result, grades=order.grades, sort=order.sort)
+    put_together(files, folder.result, grades=order.grades, sort=order.sort, bins=order.bins)
     folder.finish(summary.to_dict())
     folder.publish()
     return summary
@@ -240,17 +246,17 @@ class _Work:
             raise
 
     def _one(self, page: Page) -> int:
-        answers: Sequence[ScoreAnswer] = ()
+        answers = schema_of(self._order.bins).empty_table()
         if page.ids:
             asking, service = self._free.get()
             try:
                 if asking is not None:
                     asking.number = page.number
-                answers = service.score(self._order.request(page))
+                answers = service.table(self._order.request(page), self._order.bins)
             finally:
                 self._free.put((asking, service))
-        if here := [a for a in answers if a.code in HERE]:
-            raise Halt(LaterError(here[0].words))
+        if here := sorted(set(answers["code"].to_pylist()) & set(HERE)):
+            raise Halt(LaterError(of_code(here[0])))
         self._folder.keep_page(page.number, page_table(page, answers))
         return page.number
 

@@ -102,7 +102,7 @@ class AlertBook:
             found = self.find(said)
             if found.state == "closed":
                 raise ConfigError(
-                    f"alert {found.alert.id[:8]} is closed already; see fedrisk watch alerts, which says by whom and why"
+                    f"alert {found.alert.id[:8]} is closed already; fedrisk watch alerts says by whom and why"
                 )
             line = {
                 "what": what,
@@ -117,7 +117,7 @@ class AlertBook:
 
     def find(self, said: str) -> Standing:
         """The alert whose id begins so; ConfigError where none does, or several."""
-        fits = [one for one in self.standing() if one.alert.id.startswith(said.lower())]
+        fits = self.begins(said)
         if len(said) < LEAST_DIGITS or not fits:
             raise ConfigError(
                 f"there is no alert {said} in this watch; fedrisk watch alerts lists them, and the first "
@@ -126,6 +126,10 @@ class AlertBook:
         if len(fits) > 1:
             raise ConfigError(f"{len(fits)} alerts begin with {said}; give more digits of the id")
         return fits[0]
+
+    def begins(self, said: str) -> list[Standing]:
+        """Alerts whose id begins so."""
+        return [one for one in self.standing() if one.alert.id.startswith(said.lower())]
 
     def standing(self) -> list[Standing]:
         """All alerts as they stand, the oldest first."""

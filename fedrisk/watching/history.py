@@ -49,6 +49,10 @@ class Kept:
         names = [f.stem for f in self.folder.joinpath(of).glob("????-??.parquet")]
         return sorted(Month.parse(name) for name in names)
 
+    def models(self, month: Month) -> list[str]:
+        """Which models a month is kept of: SCORES, then those asked beside it."""
+        return [of for of in (SCORES, WARNING, CHALLENGER) if self.file(month, of).is_file()]
+
     def newest(self, of: str = SCORES) -> Month | None:
         """The last month that is kept, None before the first."""
         found = self.months(of)

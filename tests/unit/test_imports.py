@@ -105,7 +105,10 @@ LAYERS = {
         *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
     },
     # A bank's loans month by month.
-    "watching": {"errors", "files", "secure", "analysis", "clients", "models", "metrics", "serving"},
+    "watching": {
+        *("errors", "files", "secure", "data", "models", "toml_file", "institution", "watch_rules"),
+        *("clients", "serving", "analysis", "metrics"),
+    },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
@@ -172,7 +175,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases", "lab", "attacks"),
+        *("analysis", "releases", "lab", "attacks", "watching"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

@@ -206,32 +206,41 @@ def test_what_waits_for_a_sink(watched):
     assert [a.enterprise for a in watched.book.waiting("file")] == ["b"]
 
 
-SCORE = st.one_of(st.none(), st.integers(440, 640))
-STEP = st.tuples(SCORE, st.sampled_from([0.001, 0.079, 0.085, 0.1, 0.3]), st.booleans())
+LOANS = 8
+STEP = st.tuples(
+    st.one_of(st.none(), st.integers(440, 640)),
+    st.sampled_from([0.001, 0.079, 0.085, 0.1, 0.3]),
+    st.booleans(),
+)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(STEP, min_size=2, max_size=10), st.integers(1, 3))
-def test_never_two_alerts_in_one_event(tmp_path_factory, steps, recovery):
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.lists(STEP, min_size=LOANS, max_size=LOANS), min_size=2, max_size=8), st.integers(1, 3))
+def test_never_two_alerts_in_one_event(tmp_path_factory, months, recovery):
     """Between two alerts lie so many months that were clear, or a person's closing and a further fall."""
     rules = Rules(fall=40, months=3, probability=0.1, recovery=recovery)
     watched = Watched(tmp_path_factory.mktemp("watch"), rules)
-    told, clear, closed_since, before = None, 0, False, []
-    for score, probability, close in steps:
-        raised = watched.next({"e": score}, probability=probability)
-        if score is not None:
-            best = max([s for s in before[-3:] if s is not None], default=None)
+    told, clear, before = {}, dict.fromkeys(range(LOANS), 0), {k: [] for k in range(LOANS)}
+    closed = set()
+    for steps in months:
+        scores = {str(k): s for k, (s, _, _) in enumerate(steps)}
+        raised = watched.next(scores, probability={str(k): p for k, (_, p, _) in enumerate(steps)})
+        for k, (score, probability, close) in enumerate(steps):
+            alert, had = raised.get(str(k)), told.get(k)
+            best = max([s for s in before[k][-3:] if s is not None], default=None)
+            before[k].append(score)
+            if score is None:
+                assert alert is None
+                continue
             sign = probability >= 0.1 or (best is not None and best - score >= 40)
-            if raised:
+            if alert is not None:
                 assert sign
-                assert told is None or clear >= recovery or closed_since
-                told, clear, closed_since = raised["e"], 0, False
+                assert had is None or clear[k] >= recovery or had.id in closed
+                told[k], clear[k] = alert, 0
             else:
-                # A sign of nobody's event is never passed over.
-                assert not sign or (told is not None and clear < recovery) or closed_since
-                clear = 0 if sign or probability >= 0.08 else clear + 1
-        before.append(score)
-        if close and told is not None and not closed_since:
-            if all(one.state != "closed" for one in watched.book.standing() if one.alert.id == told.id):
-                watched.close(told)
-                closed_since = True
+                clear[k] = 0 if sign or probability >= 0.08 else clear[k] + 1
+                # A sign that belongs to no event is never passed over.
+                assert not sign or had is not None
+            if close and k in told and told[k].id not in closed:
+                watched.close(told[k])
+                closed.add(told[k].id)
