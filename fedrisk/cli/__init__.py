@@ -38,6 +38,8 @@ from fedrisk.cli import (
     study,
     usage,
     watch_alerts,
+    watch_columns,
+    watch_page,
 )
 from fedrisk.cli.attack import attack
 from fedrisk.cli.audit import audit_app
@@ -130,6 +132,8 @@ _REGISTERED = (
     report_sweep,
     report_validation,
     watch_alerts,
+    watch_columns,
+    watch_page,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

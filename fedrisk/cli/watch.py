@@ -67,6 +67,7 @@ def watch_run(
     command goes on where it was, asks nobody twice and tells no alert twice; given again, it changes nothing.
     """
     from fedrisk.cli.progress import Progress
+    from fedrisk.cli.watch_month import page_writer
     from fedrisk.clients.node import Node
     from fedrisk.watching.month import Month
     from fedrisk.watching.outcomes import take_outcomes
@@ -76,7 +77,7 @@ def watch_run(
     node = Node.open(institution_file(bank))
     taken = None if outcomes is None else take_outcomes(kept_of(node, model), outcomes, label)
     with Progress().watching(), way_to_members(bank, node, members) as relay:
-        done = watch(node, model, wanted, relay)
+        done = watch(node, model, wanted, relay, write_page=page_writer(node))
     if as_json:
         more = {} if taken is None else {"outcomes": taken.to_dict()}
         tell_json({"bank": node.name, **done.to_dict(), **more})

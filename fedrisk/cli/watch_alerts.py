@@ -107,16 +107,10 @@ def watch_outcomes(
     as_json: AsJson = False,
 ) -> None:
     """Keep what became of loans, for the back-test; the same file once more changes nothing."""
-    from fedrisk.errors import ConfigError
     from fedrisk.watching.outcomes import take_outcomes
 
     node = _node(bank)
-    found = _watches(node, watch)
-    if len(found) != 1:
-        raise ConfigError(
-            f"outcomes are kept with one watch, and there are {', '.join(found)}; name one with --watch"
-        )
-    ((_name, kept),) = found.items()
+    _name, kept = one_watch(node, watch)
     taken = take_outcomes(kept, file, label)
     if as_json:
         tell_json({"bank": node.name, **taken.to_dict()})
@@ -128,6 +122,17 @@ def _node(bank: Path) -> "Node":
     from fedrisk.clients.node import Node
 
     return Node.load(institution_file(bank))
+
+
+def one_watch(node: "Node", wanted: str | None) -> "tuple[str, Kept]":
+    """Name and content of a bank's one watch, or of the one that is named; ConfigError where that is not clear."""
+    from fedrisk.errors import ConfigError
+
+    found = _watches(node, wanted)
+    if len(found) != 1:
+        raise ConfigError(f"there are the watches {', '.join(found)}; name one with --watch")
+    ((name, kept),) = found.items()
+    return name, kept
 
 
 def _watches(node: "Node", wanted: str | None) -> "dict[str, Kept]":

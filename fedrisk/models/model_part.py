@@ -67,7 +67,7 @@ class ModelPart(BaseModel):
             are several sums, those of the one with most values.
         sums: where a bank is given several sums, by theme, all of them in one order; empty where there is one.
         shares: of enterprises in each bin of these features among the training rows, from the study's released counts;
-            what is asked about later is held against it at home (serving/stability).
+            what is asked about later is held against it at home (analysis/stability).
         values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most. Of
             several sums, of the one with most.
         readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card

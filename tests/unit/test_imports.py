@@ -107,7 +107,7 @@ LAYERS = {
     # A bank's loans month by month.
     "watching": {
         *("errors", "files", "secure", "data", "models", "toml_file", "institution", "watch_rules"),
-        *("clients", "serving"),
+        *("clients", "serving", "analysis", "metrics"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
