@@ -108,6 +108,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         for name, field in study.Study.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
+    of_study |= {"warning": study.WarningRule}
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
     of_study |= {
         "statistics.measures": MeasureOfStudy,
