@@ -109,6 +109,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         for name, field in study.Study.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
+    of_study |= {"warning": study.WarningRule}
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
     of_study |= {
         "statistics.measures": MeasureOfStudy,
@@ -193,6 +194,7 @@ def all_keys() -> Iterator[Key]:
         for name, field in model.model_fields.items():
             if (section, name) in _NOT_WRITTEN:
                 continue
+            name = field.alias or name
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])
