@@ -56,7 +56,7 @@ from fedrisk.models.history_file import HistoriesSource, filled, problems_of, re
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
+from fedrisk.study import BANK, DEFAULT_LABEL, HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml, toml_text
 
 
@@ -295,6 +295,23 @@ class Institution(BaseModel, metaclass=Stated):
             return None
         more = [c for e in self.encoders if self.load_encoder(e.name) for c in e.dictionary_columns()]
         return self.dictionary.model_copy(update={"columns": (*self.dictionary.columns, *more)})
+
+    def about(self, label: str | None) -> "Institution":
+        """A bank as it is in a study about one of its labels: that one alone is read.
+
+        label: as the study names it; None for the one called ``default``, and for a bank that has none of that name the
+        bank as it is. ConfigError where a named one is not there.
+        """
+        dictionary = self.dictionary
+        if self.kind != BANK or dictionary is None:
+            return self
+        if label is None and all(one.name != DEFAULT_LABEL for one in dictionary.labels):
+            return self
+        try:
+            narrowed = dictionary.with_label(label or DEFAULT_LABEL)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from None
+        return self if narrowed == dictionary else self.model_copy(update={"dictionary": narrowed})
 
     @property
     def files(self) -> tuple[Path, ...] | None:

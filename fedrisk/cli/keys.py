@@ -194,6 +194,7 @@ def all_keys() -> Iterator[Key]:
         for name, field in model.model_fields.items():
             if (section, name) in _NOT_WRITTEN:
                 continue
+            name = field.alias or name
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])

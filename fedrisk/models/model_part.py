@@ -59,7 +59,8 @@ class ModelPart(BaseModel):
         kind: ``scorecard``, or ``measure``: a sum across institutions that nobody trained.
         name: of the study or measure; version: how many of that name came before it here, and one.
         made: day (UTC). study, attempt: digest and id of the study that made it; empty for measures.
-        purpose: what it serves. banks: who may ask. holders: who answers, always all of them.
+        purpose: what it serves. label: which outcome it foretells (data/dictionary.Label); None of the one called
+            ``default``. banks: who may ask. holders: who answers, always all of them.
         institution, role: whose part it is.
         fresh_days: after so many days a row counts as missing.
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
@@ -93,6 +94,7 @@ class ModelPart(BaseModel):
     study: str = ""
     attempt: str = ""
     purpose: str
+    label: Name | None = None
     banks: tuple[Name, ...]
     holders: tuple[Name, ...]
     institution: Name
@@ -118,8 +120,9 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts of studies are stored as before there were edits and rules, so that older programs read them.
-        left_out = {name for name in ("edited", "computed") if not getattr(self, name)}
+        # Parts are stored as before there were edits, rules or labels where they have none, so that older programs read
+        # them.
+        left_out = {key for key in ("edited", "computed", "label") if not getattr(self, key)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

@@ -110,6 +110,7 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
         study=study.digest(),
         attempt=attempt.state.id,
         purpose=study.purpose,
+        label=study.label,
         banks=study.banks,
         holders=study.holders,
         institution=attempt.name,
