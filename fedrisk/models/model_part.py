@@ -75,6 +75,8 @@ class ModelPart(BaseModel):
             alone, 0 to 1 (models/readable).
         encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
             encoder says something else, and the points no longer fit.
+        computed: digests of the rules of this holder's columns that are computed from histories, by column: by another
+            rule they say something else.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
@@ -106,6 +108,7 @@ class ModelPart(BaseModel):
     values: Annotated[int, Field(ge=1)] | None = None
     readable: tuple[float, ...] = ()
     encoders: dict[str, str] = Field(default_factory=dict)
+    computed: dict[str, str] = Field(default_factory=dict)
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
@@ -117,8 +120,9 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts are stored as before there were edits or labels where they have none, so that older programs read them.
-        left_out = {key for key in ("edited", "label") if not getattr(self, key)}
+        # Parts are stored as before there were edits, rules or labels where they have none, so that older programs read
+        # them.
+        left_out = {key for key in ("edited", "computed", "label") if not getattr(self, key)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod
