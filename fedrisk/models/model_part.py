@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fedrisk.errors import StoreError
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Name
 
@@ -77,6 +78,7 @@ class ModelPart(BaseModel):
             encoder says something else, and the points no longer fit.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
+        warning: at a bank, at which scores it warns, where its study states a rate of false alarms.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
             where it is of the card that its study made.
     """
@@ -109,6 +111,7 @@ class ModelPart(BaseModel):
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
+    warning: WarningPoint | None = None
     edited: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
 
     def answering(self, bank: str) -> tuple[str, ...]:
@@ -118,7 +121,7 @@ class ModelPart(BaseModel):
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
         # Parts are stored as before there were edits or labels where they have none, so that older programs read them.
-        left_out = {key for key in ("edited", "label") if not getattr(self, key)}
+        left_out = {key for key in ("edited", "label", "warning") if not getattr(self, key)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod
