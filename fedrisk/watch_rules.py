@@ -1,10 +1,10 @@
 """What a bank wants to hear of the loans that it watches: [watch] in its own file."""
 
 from ipaddress import ip_address
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
@@ -63,8 +63,8 @@ class WatchRules(BaseModel):
         else it is not begun.
     fall: points by which a score has to fall against the best of the last ``months`` before an alert is raised.
     probability: of default, from which on an alert is raised.
-    warning: a warning model, asked beside the watched one. warning_threshold: score at or below which it warns; None
-        takes what its study set.
+    warning: a warning model, asked beside the watched one; None where the watched one is one itself, or there is none.
+        warning_threshold: score at or below which it warns; None takes what its study set.
     recovery: months in a row without any sign after which an event is over, so that the next one is told again.
     challenger: a model that is asked beside the watched one and raises no alerts.
     file, webhook, command: where alerts go. seconds: for which the command may run.
@@ -87,9 +87,3 @@ class WatchRules(BaseModel):
     webhook: Webhook | None = None
     command: tuple[_Text, ...] = ()
     seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.warning_threshold is not None and self.warning is None:
-            raise ValueError("watch.warning_threshold is for a warning model; name it with watch.warning")
-        return self
