@@ -37,7 +37,7 @@ class Compared:
         model: which gave the month's scores.
         now: loans with a score, by enterprise in the order of the month: ``score``, ``probability``, reasons,
             ``external_points``, ``warning`` (the warning model's score, NaN without one), and of the best score of the
-            months before ``before``, ``since`` (a place in ``months``) and ``external_before``, NaN where there is none.
+            months before ``before``, ``since`` (a place in ``months``) and ``external_before``, NaN for none.
         months: those that are compared with, the newest first; scores: of each.
     """
 
