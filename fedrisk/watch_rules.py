@@ -57,7 +57,10 @@ class WatchRules(BaseModel):
 
     active: column of the bank's table that says which loans are outstanding; None takes all rows.
     consent: column with the enterprises' consents, where members ask for them.
-    purpose: for which scores are asked; None takes the model's.
+    purpose: for which scores are asked; portfolio_monitoring has limits and consents of its own at members
+        (policy.serving.monitoring). None takes the model's.
+    several_days: whether a month that members' limits do not bear in a day goes on the next day, by the same command;
+        else it is not begun.
     fall: points by which a score has to fall against the best of the last ``months`` before an alert is raised.
     probability: of default, from which on an alert is raised.
     warning: a warning model, asked beside the watched one. warning_threshold: score at or below which it warns; None
@@ -72,6 +75,7 @@ class WatchRules(BaseModel):
     active: _Text | None = None
     consent: _Text | None = None
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    several_days: bool = False
     fall: Annotated[int, Field(ge=1, le=1000)] | None = 40
     months: Annotated[int, Field(ge=1, le=36)] = 3
     probability: Annotated[float, Field(gt=0, lt=1)] | None = None

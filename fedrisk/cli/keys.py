@@ -93,7 +93,9 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
     from fedrisk.lab import data_set_rules, sweep
-    from fedrisk.models.histories import EncoderRule, Series
+    from fedrisk.models.histories import EncoderRule
+    from fedrisk.models.history_file import HistoriesSource
+    from fedrisk.models.series import Series
     from fedrisk.privacy.policy import Policy
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
@@ -101,6 +103,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.recipes.statistics.settings import LevelRule, TableRule
     from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
+    from fedrisk.watch_rules import WatchRules, Webhook
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -108,6 +111,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         for name, field in study.Study.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
+    of_study |= {"warning": study.WarningRule}
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
     of_study |= {
         "statistics.measures": MeasureOfStudy,
@@ -126,8 +130,12 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "policy.serving": ServingPolicy,
         "policy.serving.registers": Register,
         "policy.serving.measures": MeasureRule,
+        "histories": HistoriesSource,
+        "histories.series": Series,
         "encoders": EncoderRule,
         "encoders.series": Series,
+        "watch": WatchRules,
+        "watch.webhook": Webhook,
     }
     of_decisions: dict[str, type[BaseModel]] = {
         "decisions": decision_table.Decisions,
@@ -190,6 +198,7 @@ def all_keys() -> Iterator[Key]:
         for name, field in model.model_fields.items():
             if (section, name) in _NOT_WRITTEN:
                 continue
+            name = field.alias or name
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])

@@ -77,6 +77,8 @@ class Order:
         purpose, product, screening: as in a request.
         grades: that are written; all where it is empty. sort: by grade.
         bins: own columns whose bins are written beside the answers.
+        after: scores of other models that are asked for after these. With a number, 0 too, members first say whether
+            their limits bear the whole list and what comes after it; None asks until a limit is reached.
     """
 
     bank: str
@@ -89,6 +91,7 @@ class Order:
     grades: tuple[str, ...] = ()
     sort: bool = False
     bins: tuple[str, ...] = ()
+    after: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All that the result follows from."""
@@ -121,19 +124,21 @@ class Order:
 class KeptAsking:
     """Asks for one page after the other, each by a question that is on the disk before it goes out.
 
-    number: of the page that is asked for. stop: set when the batch ends; waiting ends then.
+    number: of the page that is asked for; to_come: scores that are asked for after it, 0 where nobody is told. stop:
+    set when the batch ends; waiting ends then.
     """
 
     def __init__(
         self, asks: Asking, folder: BatchFolder, stop: threading.Event, patience: float = PATIENCE
     ) -> None:
         self._asks, self._folder, self._stop, self._patience = asks, folder, stop, patience
-        self.number = 0
+        self.number, self.to_come = 0, 0
 
     def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Sums:
         """Sums of the page; Halt where the batch cannot go on."""
         end, pause = time.monotonic() + self._patience, 0.5
         kept = self._folder.question(self.number)
+        how |= {"to_come": self.to_come} if self.to_come else {}
         while True:
             try:
                 sums = self._asks.ask(part, ids, kept=kept, keep=self._keep, **how)
@@ -200,6 +205,7 @@ class _Work:
     ) -> None:
         self._order, self._folder, self._in_flight = order, folder, in_flight
         self._stop = threading.Event()
+        self._told = order.after is None
         self._free: queue.SimpleQueue[tuple[KeptAsking | None, Service]] = queue.SimpleQueue()
         self._services: list[Service] = []
         for _ in range(in_flight):
@@ -215,6 +221,8 @@ class _Work:
         except KeyboardInterrupt:
             raise Stopped(self._so_far("stopped by hand")) from None
         except Halt as halt:
+            if isinstance(halt.error, QuotaError) and not self._told:
+                raise QuotaError(_not_borne(str(halt))) from None
             raise _with_text(halt.error, self._so_far(str(halt))) from None
         finally:
             self._stop.set()
@@ -227,6 +235,9 @@ class _Work:
         on_way: set[Future[int]] = set()
         # Leaving it waits for what is on its way, so that its answers are kept.
         with ThreadPoolExecutor(self._in_flight, "batch") as pool, self._ending():
+            if not self._told and (first := next(wanted, None)) is not None:
+                yield self._one(first, self._to_come(left) - len(first.ids))
+                self._told = True
             for page in wanted:
                 on_way.add(pool.submit(self._one, page))
                 if len(on_way) >= self._in_flight:
@@ -245,13 +256,18 @@ class _Work:
             self._stop.set()
             raise
 
-    def _one(self, page: Page) -> int:
+    def _to_come(self, left: set[int]) -> int:
+        """Scores of all pages that are left, and of what comes after the list."""
+        asked = sum(len(page.ids) for page in pages(self._order.file) if page.number in left)
+        return asked + (self._order.after or 0)
+
+    def _one(self, page: Page, to_come: int = 0) -> int:
         answers = schema_of(self._order.bins).empty_table()
         if page.ids:
             asking, service = self._free.get()
             try:
                 if asking is not None:
-                    asking.number = page.number
+                    asking.number, asking.to_come = page.number, to_come
                 answers = service.table(self._order.request(page), self._order.bins)
             finally:
                 self._free.put((asking, service))
@@ -273,6 +289,14 @@ def _for_good(failed: Mapping[str, str]) -> FedriskError:
     if set(failed.values()) <= {"quota", *PASSING}:
         return QuotaError(of_members(failed))
     return PeerError(of_members(failed))
+
+
+def _not_borne(said: str) -> str:
+    """Members whose limits are below what the list needs."""
+    return (
+        f"{said.rstrip('.')}; what it allows does not bear the whole list, so nobody was scored. Agree with it on a "
+        "larger number (policy.serving: per_day, or monitoring for loans that run)"
+    )
 
 
 def _with_text(error: FedriskError, text: str) -> FedriskError:

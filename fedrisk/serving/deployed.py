@@ -6,6 +6,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import State
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.own_model import FILE
+from fedrisk.privacy.serving_policy import MONITORING
 from fedrisk.serving import registry
 from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.score_forms import CHAMPION, ScoreRequest, ServiceError
@@ -78,7 +79,7 @@ def _in_use(node: Node, request: ScoreRequest, role: str) -> Sequence[ModelPart]
     return [
         p
         for p in registry.in_use(node, request.product)[role]
-        if p.kind == SCORECARD and request.purpose in ("", p.purpose)
+        if p.kind == SCORECARD and request.purpose in ("", p.purpose, MONITORING)
     ]
 
 

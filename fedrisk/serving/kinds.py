@@ -17,6 +17,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import GivenSum, ModelPart
 from fedrisk.privacy.policy import Policy
+from fedrisk.privacy.serving_policy import MONITORING
 from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
 from fedrisk.serving.current import Found
@@ -62,10 +63,13 @@ def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
     allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
     if asked.row_of:
         return "form"
-    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+    monitored = asked.purpose == MONITORING and policy.serving.monitoring > 0
+    return "" if asked.purpose in allowed and (asked.purpose == part.purpose or monitored) else "purpose"
 
 
 def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    if asked.purpose == MONITORING and policy.serving.monitoring:
+        return [Limit("monitoring", month_of(now), policy.serving.monitoring)]
     limits = [Limit("scores", day_of(now), policy.serving.per_day)]
     if asked.screening:
         limits.append(Limit("screening", month_of(now), policy.serving.screening))
@@ -100,6 +104,7 @@ def _give(
     now: float,
 ) -> Columns:
     today = datetime.fromtimestamp(now, UTC).date()
+    found = found.used_for(b.feature.column for b in bins_of(part))
     points, usable = given_points(part, found, found.usable(today, part.fresh_days))
     classes = age_classes(usable, found.day, today, part.fresh_days)
     given = dict(zip(point_columns(part), points, strict=True))

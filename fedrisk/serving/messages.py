@@ -43,6 +43,8 @@ class Asked(BaseModel):
         ids: of enterprises, as the bank writes them.
         row_of: the row of each id, rising from 0, where a row is a sum over several; empty where each id is a row.
         consents: by id; empty texts where there is none.
+        to_come: scores that the bank will ask for after these, of the same list: a member whose limits do not bear them
+            all refuses the question, so that a list is not given up in its middle. Not written where it is 0.
         repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
             this one is; the first of them. Members that answered it count a consent once for both (serving/book).
         salt: 128 bits that the bank draws and the hub never sees: trails hold the question's digest, and whoever knows
@@ -64,6 +66,7 @@ class Asked(BaseModel):
     ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_ROWS)]
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
+    to_come: Annotated[int, Field(ge=0, lt=1 << 40)] = 0
     repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
     salt: Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
 
@@ -88,7 +91,8 @@ class Asked(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON with sorted keys, UTF-8."""
-        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode()
+        content = self.model_dump(exclude=None if self.to_come else {"to_come"})
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Asked":

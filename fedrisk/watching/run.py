@@ -177,7 +177,10 @@ def _score(
     """Have the month scored by each model, and keep it; the watched model's scores last, which make it a month."""
     work = MonthWork(kept, month)
     begun = work.begin(node.institution, rules, watched)
-    files = {of: work.score(node, model, of, rules, relay, patience) for of, model in begun["models"].items()}
+    files = {
+        of: work.score(node, model, of, rules, relay, more=len(begun["models"]) - k, patience=patience)
+        for k, (of, model) in enumerate(begun["models"].items(), start=1)
+    }
     cards = {of: card_of(node, node.store.models.part(model)) for of, model in begun["models"].items()}
     for of in sorted(files, key=lambda of: of == SCORES):
         if month in kept.months(of):

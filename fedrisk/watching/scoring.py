@@ -101,19 +101,26 @@ class MonthWork:
         of: str,
         rules: WatchRules,
         relay: Relay | None,
+        *,
+        more: int = 0,
         patience: float = PATIENCE,
     ) -> Path:
-        """Scores of all loans of the month by one model; errors are those of `batch.run`."""
+        """Scores of all loans of the month by one model; errors are those of `batch.run`.
+
+        more: models that are asked about the same loans after it.
+        """
         to = self.path / f"{of}.parquet"
         if to.is_file():
             return to
         card, _ = _model(node, model, "")
         file = ListFile(self._list, ID, None if rules.consent is None else CONSENT)
+        found = counted(file)
         order = Order(
             bank=node.name,
             model=model,
             file=file,
-            counted=counted(file),
+            counted=found,
+            after=None if rules.several_days else more * found.rows,
             purpose=rules.purpose or "",
             bins=tuple(f.column for f in card.features) if of == SCORES else (),
         )

@@ -213,6 +213,50 @@ def test_a_warning_model_and_a_challenger_are_asked_beside_it(consortium, fedris
     assert (one.alert.enterprise, one.alert.rules, one.alert.warning) == ("E3", ("warning",), 600)
 
 
+def test_loans_that_run_have_limits_and_consents_of_their_own(consortium, fedrisk):
+    rules = {
+        "purposes": '["credit_scoring", "portfolio_monitoring"]',
+        "consent": '"reference"',
+        "per_day": "1",
+    }
+    monitored = {**rules, "monitoring": "11", "monitoring_consent": '"none"'}
+    for name in HOLDERS:
+        consortium.write(name, GOOD, **rules)
+    watched(consortium, 'purpose = "portfolio_monitoring"')
+    code, _, err = month(consortium, fedrisk)
+    assert code == 8 and "does not allow this purpose" in err
+    consortium.write("tax", GOOD, **monitored)
+    consortium.write("power", GOOD, **monitored)
+    code, out, err = month(consortium, fedrisk)
+    assert code == 0, err
+    assert "6 active loans, 6 with a score" in out
+    # 5 are left of the month's 11.
+    code, _, err = month(consortium, fedrisk, "2026-02")
+    assert code == 5
+    assert "does not bear the whole list, so nobody was scored" in err
+    code, out, _ = fedrisk("policy", "serving", consortium.paths["tax"])
+    assert "11 scores a month for one bank; consent: NONE IS ASKED FOR" in out
+
+
+def test_a_quota_that_would_end_in_the_middle_is_told_at_once(consortium, fedrisk, few_a_page):
+    consortium.write("tax", GOOD, per_day="5")
+    watched(consortium)
+    code, _, err = month(consortium, fedrisk)
+    assert code == 5
+    assert "tax gives nothing: this bank has asked as often today as it allows" in err
+    assert "does not bear the whole list" in err
+    assert counted(consortium, "tax") == 0 and counted(consortium, "power") == 2
+    # In parts over several days, where the bank says so.
+    shutil.rmtree(kept(consortium).folder)
+    watched(consortium, "several_days = true")
+    code, _, err = month(consortium, fedrisk)
+    assert code == 5 and "2 of 3 pages are answered" in err
+    consortium.write("tax", GOOD, per_day="6")
+    code, _, err = month(consortium, fedrisk)
+    assert code == 0, err
+    assert counted(consortium, "tax") == 6
+
+
 def test_outcomes_are_kept_with_the_month_in_which_a_loan_was_scored(consortium, fedrisk, tmp_path):
     watched(consortium)
     month(consortium, fedrisk)

@@ -175,7 +175,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases", "lab", "attacks", "watching"),
+        *("analysis", "releases", "lab", "attacks", "watching", "watch_rules"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""
