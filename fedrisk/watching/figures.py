@@ -171,7 +171,7 @@ def _challenged(
 
 def _both(kept: Kept, month: Month) -> pd.DataFrame:
     one, other = scored(kept, month, SCORES), scored(kept, month, CHALLENGER)
-    return one.join(other, how="inner", rsuffix="_other")
+    return one.join(other.add_suffix("_other"), how="inner")
 
 
 Told = tuple[Mapping[str, Any], ...]
