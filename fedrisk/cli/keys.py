@@ -93,7 +93,9 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
     from fedrisk.lab import data_set_rules, sweep
-    from fedrisk.models.histories import EncoderRule, Series
+    from fedrisk.models.histories import EncoderRule
+    from fedrisk.models.history_file import HistoriesSource
+    from fedrisk.models.series import Series
     from fedrisk.privacy.policy import Policy
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
@@ -126,6 +128,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "policy.serving": ServingPolicy,
         "policy.serving.registers": Register,
         "policy.serving.measures": MeasureRule,
+        "histories": HistoriesSource,
+        "histories.series": Series,
         "encoders": EncoderRule,
         "encoders.series": Series,
     }
@@ -190,6 +194,7 @@ def all_keys() -> Iterator[Key]:
         for name, field in model.model_fields.items():
             if (section, name) in _NOT_WRITTEN:
                 continue
+            name = field.alias or name
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])

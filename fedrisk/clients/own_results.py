@@ -350,6 +350,14 @@ def study_of(node: Node, entry: Entry) -> dict[str, Any]:
     return _study(AttemptStore(node.store.path / "attempts" / entry.attempt))[0]
 
 
+def in_study(node: Node, entry: Entry) -> Node:
+    """The node with the label alone that an attempt's study is about; as it is where that label is gone since."""
+    try:
+        return node.about(study_of(node, entry).get("label"))
+    except ConfigError:
+        return node
+
+
 def _study(state: AttemptStore) -> tuple[dict[str, Any], Begun | None]:
     """Content of the attempt's study; nothing where its state is gone or damaged."""
     try:

@@ -23,6 +23,7 @@ def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
 
     said: in which words reasons are told. ConfigError where there are no scores, StoreError where figures are damaged.
     """
+    node = own_results.in_study(node, entry)
     table = own_results.scores(node, entry)
     figures = own_results.figures(node, entry)
     # A card gives a score beside its probabilities; what is trained gives probabilities alone.

@@ -59,7 +59,8 @@ class ModelPart(BaseModel):
         kind: ``scorecard``, or ``measure``: a sum across institutions that nobody trained.
         name: of the study or measure; version: how many of that name came before it here, and one.
         made: day (UTC). study, attempt: digest and id of the study that made it; empty for measures.
-        purpose: what it serves. banks: who may ask. holders: who answers, always all of them.
+        purpose: what it serves. label: which outcome it foretells (data/dictionary.Label); None of the one called
+            ``default``. banks: who may ask. holders: who answers, always all of them.
         institution, role: whose part it is.
         fresh_days: after so many days a row counts as missing.
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
@@ -74,6 +75,8 @@ class ModelPart(BaseModel):
             alone, 0 to 1 (models/readable).
         encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
             encoder says something else, and the points no longer fit.
+        computed: digests of the rules of this holder's columns that are computed from histories, by column: by another
+            rule they say something else.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
@@ -91,6 +94,7 @@ class ModelPart(BaseModel):
     study: str = ""
     attempt: str = ""
     purpose: str
+    label: Name | None = None
     banks: tuple[Name, ...]
     holders: tuple[Name, ...]
     institution: Name
@@ -104,6 +108,7 @@ class ModelPart(BaseModel):
     values: Annotated[int, Field(ge=1)] | None = None
     readable: tuple[float, ...] = ()
     encoders: dict[str, str] = Field(default_factory=dict)
+    computed: dict[str, str] = Field(default_factory=dict)
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
@@ -115,8 +120,9 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts of studies are stored as before there were edits, so that older programs read them.
-        left_out = None if self.edited else {"edited"}
+        # Parts are stored as before there were edits, rules or labels where they have none, so that older programs read
+        # them.
+        left_out = {key for key in ("edited", "computed", "label") if not getattr(self, key)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

@@ -17,6 +17,7 @@ from fedrisk.serving.own_columns import OwnRows
 from fedrisk.serving.score_forms import Ages, ModelShown, ModelUsed, ScoreAnswer, ScoreRequest
 from fedrisk.serving.sums import Sums, by_theme, points_of
 from fedrisk.serving.words import chance, of_code, of_members
+from fedrisk.study import DEFAULT_LABEL
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,17 @@ def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> Mode
         low=low,
         high=high,
         mean=mean,
-        horizon="" if dictionary is None or dictionary.label is None else dictionary.label.horizon,
+        horizon=_horizon(part.label, dictionary),
         notice=model.card.notice,
     )
+
+
+def _horizon(label: str | None, dictionary: Dictionary | None) -> str:
+    """What counts as the outcome that a model foretells, in the bank's words; empty where its dictionary has none."""
+    labels = () if dictionary is None else dictionary.labels
+    named = [one.horizon for one in labels if one.name == (label or DEFAULT_LABEL)]
+    # A bank's only label may have got its name after the model was made.
+    return named[0] if named else labels[0].horizon if len(labels) == 1 and label is None else ""
 
 
 def _rows(column: Any, pick: list[int]) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.network.plan import make_plan
 from fedrisk.recipes.network.settings import MOST_ODDS, NetworkSettings
 from fedrisk.recipes.network.start import stated
+from fedrisk.recipes.scorecard.looked_up import own_run, refuse_other_label
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.knowledge import Beforehand
@@ -45,6 +46,7 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
             )
         return _beforehand(study, known)
     known, intercept = read_start(settings.start, research=research)
+    refuse_other_label(f"network.start: {settings.start}", study, own_run(Path(settings.start), hub))
     full = settings.model_copy(update={"known": stated(known, intercept)})
     return _beforehand(study.model_copy(update={"settings": full.model_dump(mode="json")}), known)
 
