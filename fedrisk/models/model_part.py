@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fedrisk.errors import StoreError
+from fedrisk.models.index_scale import IndexScale
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Name
 
@@ -52,6 +53,23 @@ class GivenSum(BaseModel):
     values: tuple[int, ...] = ()
 
 
+class ServedIndex(BaseModel):
+    """What makes a model an operating health index, which is asked for months (serving/index).
+
+    Attributes:
+        moving: columns that are computed from monthly histories, so that they are known as of earlier months; at a
+            holder its own, by their names, at a bank all, as HOLDER.COLUMN.
+        still: the others, which count in every month as they are now.
+        scale: at a bank, by which its score becomes an index.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    moving: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
+    scale: IndexScale | None = None
+
+
 class ModelPart(BaseModel):
     """An institution's part.
 
@@ -78,6 +96,7 @@ class ModelPart(BaseModel):
         measure: what is summed, for measures.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
             where it is of the card that its study made.
+        index: where it serves an operating health index.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,6 +127,7 @@ class ModelPart(BaseModel):
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
     edited: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    index: ServedIndex | None = None
 
     def answering(self, bank: str) -> tuple[str, ...]:
         """Who answers when ``bank`` asks: all holders but itself, where it is one of them."""
@@ -115,8 +135,8 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts of studies are stored as before there were edits, so that older programs read them.
-        left_out = None if self.edited else {"edited"}
+        # Parts of studies are stored as before there were edits and indices, so that older programs read them.
+        left_out = {name for name in ("edited", "index") if not getattr(self, name)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

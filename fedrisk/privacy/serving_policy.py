@@ -54,6 +54,8 @@ class ServingPolicy(BaseModel):
     per_day: most enterprises that one bank gets scores of in a day (UTC).
     per_enterprise: most scores of one enterprise that one bank gets within 30 days, and most answers of one measure.
     screening: most enterprises of lists that one bank looks through in a calendar month; 0 allows no lists.
+    index_months: most months of an operating health index in one answer, this one and those before it. Each counts as a
+        score of the enterprise (per_day, per_enterprise).
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.
@@ -71,6 +73,7 @@ class ServingPolicy(BaseModel):
     per_day: Annotated[int, Field(ge=0)] = 20_000
     per_enterprise: Annotated[int, Field(ge=1)] = 31
     screening: Annotated[int, Field(ge=0)] = 0
+    index_months: Annotated[int, Field(ge=1, le=18)] = 1
     ages: Literal["never", "several", "always"] = "several"
     measures: tuple[MeasureRule, ...] = ()
     answers_days: Annotated[int, Field(ge=1)] = 1827

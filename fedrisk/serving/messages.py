@@ -23,6 +23,12 @@ from fedrisk.study import Name
 MOST_ROWS = 1000
 """Most rows of one question, and most ids of all its rows."""
 
+MOST_MONTHS = 18
+"""Most months of an index that one question asks for."""
+
+MOST_COLUMNS = 16 + 11 * MOST_MONTHS
+"""Most columns of an answer: of an index as many sums as there are themes and the rest, for each month."""
+
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ModelId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -45,6 +51,7 @@ class Asked(BaseModel):
         consents: by id; empty texts where there is none.
         repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
             this one is; the first of them. Members that answered it count a consent once for both (serving/book).
+        months: of an operating health index, this month and those before it; 1 for everything else.
         salt: 128 bits that the bank draws and the hub never sees: trails hold the question's digest, and whoever knows
             the rest of it, as the hub does, could try out ids.
     """
@@ -65,7 +72,14 @@ class Asked(BaseModel):
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
     repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
-    salt: Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
+    months: Annotated[int, Field(ge=1, le=MOST_MONTHS)] = 1
+    salt: MOST_MONTHS = 18
+"""Most months of an index that one question asks for."""
+
+MOST_COLUMNS = 16 + 11 * MOST_MONTHS
+"""Most columns of an answer: of an index as many sums as there are themes and the rest, for each month."""
+
+Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
 
     @model_validator(mode="after")
     def _fits(self) -> "Asked":
@@ -88,7 +102,9 @@ class Asked(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON with sorted keys, UTF-8."""
-        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode()
+        # Written as before there were months, so that members of before read what is no index.
+        left_out = {"months"} if self.months == 1 else None
+        return json.dumps(self.model_dump(exclude=left_out), sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Asked":
@@ -172,7 +188,7 @@ class _Head(BaseModel):
 
     id: Hex32
     digest: Hex64
-    columns: Annotated[list[Name], Field(min_length=1, max_length=16)]
+    columns: Annotated[list[Name], Field(min_length=1, max_length=MOST_COLUMNS)]
     rows: int
 
 
