@@ -17,6 +17,9 @@ are not there. ::
         { name = "invoices", unit = "invoices", low = 0, high = 3000 },
         { name = "invoice_amount", unit = "yuan", low = 0, high = 1e8 },
     ]
+
+Histories may also be stated once for all, in ``[histories]`` (models/history_file): encoders without histories of their
+own read these, and columns of the dictionary with a ``history`` are computed from them (models/history_columns).
 """
 
 import contextlib
@@ -41,14 +44,15 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAt
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.place import expand
 from fedrisk.data.source import TableSource
-from fedrisk.data.table import Table, read_table
+from fedrisk.data.table import Table, raise_for, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.file_rules import Stated
 from fedrisk.files import PUT_BACK, read_kept, write_atomic
 from fedrisk.findings import Finding
 from fedrisk.home import home as home
 from fedrisk.home import resolved
-from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
+from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled, scaled_paths
+from fedrisk.models.history_file import HistoriesSource, filled, problems_of, read_columns, read_paths
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
@@ -84,6 +88,7 @@ class Institution(BaseModel, metaclass=Stated):
     dictionary: Dictionary | None = None
     policy: Policy = Policy()
     store: str | None = None
+    histories: HistoriesSource | None = None
     encoders: tuple[EncoderRule, ...] = ()
     decisions: str | None = None
     folder: Path = Path(".")
@@ -112,11 +117,33 @@ class Institution(BaseModel, metaclass=Stated):
             names += [e.name for e in self.encoders]
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"encoders: {', '.join(twice)} is used twice; rename the encoder")
+            if problems := [*problems_of(self.dictionary, self.histories), *self._unread()]:
+                raise ValueError("\n".join(problems))
         return self
+
+    def _unread(self) -> list[str]:
+        """Encoders without histories of their own that [histories] does not have."""
+        found = []
+        for rule in (e for e in self.encoders if e.histories is None):
+            if self.histories is None:
+                found.append(f"encoder {rule.name}: has no histories; add them, or [histories] for all")
+                continue
+            lacking = [s.name for s in rule.series if self.histories.of(s.name) != s]
+            if lacking:
+                found.append(
+                    f"encoder {rule.name}: series {', '.join(lacking)} is not in [histories], or not the same there; "
+                    "leave series out, or give the encoder histories of its own"
+                )
+            if rule.months > self.histories.months:
+                found.append(
+                    f"encoder {rule.name}: months = {rule.months} are more than [histories] states; lower them"
+                )
+        return found
 
     @model_validator(mode="wrap")
     @classmethod
     def _with_frame(cls, content: Any, handler: ModelWrapValidatorHandler["Institution"]) -> "Institution":
+        content = filled(content) if isinstance(content, Mapping) else content
         frame = content.get("table") if isinstance(content, Mapping) else None
         if not isinstance(frame, pd.DataFrame):
             return handler(content)
@@ -157,6 +184,8 @@ class Institution(BaseModel, metaclass=Stated):
                 changed[name] = self._whole(said)
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
+        if self.histories is not None:
+            changed["histories"] = self._moved(self.histories)
         if self.encoders:
             changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
@@ -165,7 +194,10 @@ class Institution(BaseModel, metaclass=Stated):
     def encoders_at_home(self) -> tuple[EncoderRule, ...]:
         """The encoders with whole paths, for a file in another folder."""
         return tuple(
-            rule.model_copy(update={"histories": self._moved(rule.histories)}) for rule in self.encoders
+            rule
+            if rule.histories is None
+            else rule.model_copy(update={"histories": self._moved(rule.histories)})
+            for rule in self.encoders
         )
 
     def _moved(self, table: TableSource) -> TableSource:
@@ -217,7 +249,7 @@ class Institution(BaseModel, metaclass=Stated):
         return os.path.realpath(self.folder / Path(source).expanduser())
 
     def read(self) -> Table:
-        """Read and check the table, with the columns of trained encoders.
+        """Read and check the table, with the columns that are computed from histories and those of trained encoders.
 
         ConfigError or DataError with every rule that a file breaks.
         """
@@ -230,12 +262,32 @@ class Institution(BaseModel, metaclass=Stated):
         return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
 
     def encoded(self, table: Table) -> Table:
-        """A table that was read, with the columns of trained encoders; errors as :meth:`read`."""
+        """A table that was read, with the columns from histories and of trained encoders; errors as :meth:`read`."""
+        table = self._computed(table)
         for rule in self.encoders:
             trained = self.load_encoder(rule.name)
             if trained is not None:
                 table = self._encoded(table, rule, trained)
         return table
+
+    def _computed(self, table: Table) -> Table:
+        """The table with the columns that are computed from histories, after what was noted on their file."""
+        if self.dictionary is None or self.histories is None or not self.dictionary.computed:
+            return table
+        where = f"histories of {self.name}"
+        try:
+            columns, checks = read_columns(self.histories, self.dictionary, self.folder, table.ids)
+        except (ConfigError, DataError) as error:
+            raise type(error)(f"{where}: {error}") from None
+        raise_for(checks, where=where)
+        state = hashlib.sha256(f"{table.digest}:".encode())
+        for name, values in columns.items():
+            state.update(f"{name}:{len(values)}:".encode())
+            state.update(values.data)
+        frame = table.frame.assign(**columns)
+        return dataclasses.replace(
+            table, frame=frame, digest=state.hexdigest(), checks=(*table.checks, *checks)
+        )
 
     def described(self) -> Dictionary | None:
         """The dictionary with the columns of trained encoders; ``dictionary`` itself is the table's alone."""
@@ -249,15 +301,20 @@ class Institution(BaseModel, metaclass=Stated):
         """Every file that :meth:`read` looks at; None where the table lies in a database."""
         if self.table is None or self.table.is_database:
             return None
-        found = [self.folder / Path(expand(self.table.source)).expanduser()]
+        sources: list[TableSource | None] = [self.table]
+        found: list[Path] = []
         for rule in self.encoders:
             installed = self.installed_encoder(rule.name)
             if installed is not None:
-                found += [
-                    installed,
-                    self.folder / Path(expand(rule.histories.source)).expanduser(),
-                ]
-        return tuple(found)
+                found.append(installed)
+                sources += [rule.histories or self.histories]
+        if self.dictionary is not None and self.dictionary.computed:
+            sources.append(self.histories)
+        read = [source for source in sources if source is not None]
+        if any(source.is_database for source in read):
+            return None
+        places = [self.folder / Path(expand(source.source)).expanduser() for source in read]
+        return tuple(dict.fromkeys([*places, *found]))
 
     def encoder(self, name: str) -> EncoderRule:
         """The encoder called ``name``; ConfigError where the file has none."""
@@ -269,7 +326,7 @@ class Institution(BaseModel, metaclass=Stated):
             f"institution {self.name} has no encoder {name} (it has: {known}); add [[encoders]]"
         )
 
-    def histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
+    def encoder_histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
         """Histories of an encoder in the order of ``ids`` (normalised, as in a Table).
 
         (n, months, series) float32 in [0, 1], NaN where a month or the enterprise is missing. ConfigError where the
@@ -279,10 +336,19 @@ class Institution(BaseModel, metaclass=Stated):
         if self.dictionary is None:
             raise ConfigError(f"institution {self.name} has no [dictionary]; add it to its file")
         try:
+            if rule.histories is None:
+                names = [s.name for s in rule.series]
+                paths = read_paths(self._shared(), self.dictionary, self.folder, ids, names, rule.months)
+                return scaled_paths(rule, paths)
             file = read_table(rule.histories, rule.file_dictionary(self.dictionary), base=self.folder)
             return arranged(scaled(rule, file.frame), file.ids, ids)
         except (ConfigError, DataError) as error:
             raise type(error)(f"encoder {name} of {self.name}: {error}") from None
+
+    def _shared(self) -> HistoriesSource:
+        if self.histories is None:
+            raise ConfigError(f"institution {self.name} has no [histories]; add it to its file")
+        return self.histories
 
     def encoder_design(self, name: str) -> dict[str, Any]:
         """The public design of an encoder, as `models.encoder.EncoderDesign` writes it. Loads torch."""
@@ -383,7 +449,9 @@ class Institution(BaseModel, metaclass=Stated):
             ) from None
 
         design = EncoderDesign.from_dict(trained.design)
-        outputs = encode(design, trained.weights, self.histories(rule.name, table.ids)).astype(np.float64)
+        outputs = encode(design, trained.weights, self.encoder_histories(rule.name, table.ids)).astype(
+            np.float64
+        )
         frame = table.frame.assign(**{c: outputs[:, k] for k, c in enumerate(rule.columns)})
         state = hashlib.sha256(f"{table.digest}:{rule.name}:{outputs.shape}:".encode())
         state.update(np.ascontiguousarray(outputs).data)

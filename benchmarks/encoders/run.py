@@ -31,7 +31,8 @@ from fedrisk.metrics import auc
 from fedrisk.models import encoder as en
 from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
-from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, Series, scaled
+from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, scaled
+from fedrisk.models.series import Series
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes import load_study
 from fedrisk.recipes.scorecard.plan import SHARES

@@ -93,7 +93,9 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
     from fedrisk.lab import data_set_rules, sweep
-    from fedrisk.models.histories import EncoderRule, Series
+    from fedrisk.models.histories import EncoderRule
+    from fedrisk.models.history_file import HistoriesSource
+    from fedrisk.models.series import Series
     from fedrisk.privacy.policy import Policy
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
@@ -126,6 +128,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "policy.serving": ServingPolicy,
         "policy.serving.registers": Register,
         "policy.serving.measures": MeasureRule,
+        "histories": HistoriesSource,
+        "histories.series": Series,
         "encoders": EncoderRule,
         "encoders.series": Series,
     }
