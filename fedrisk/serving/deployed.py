@@ -27,13 +27,12 @@ def all_models(node: Node) -> list[tuple[ModelPart, State]]:
     return [(p, store.state(p.model)) for p in store.parts() if p.kind == SCORECARD]
 
 
-def meant(
-    node: Node, request: ScoreRequest | IndexRequest, *, index: bool = False
-) -> tuple[CardModel, str]:
+def meant(node: Node, request: ScoreRequest | IndexRequest, *, index: bool = False) -> tuple[CardModel, str]:
     """The model that a request asks for, and what it is deployed as.
 
-    index: an operating health index, else a score; neither is ever answered by the other. By the name of a study its champion is meant, else its newest challenger. ServiceError where none fits or several
-    do: ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
+    index: an operating health index, else a score; neither is ever answered by the other. By the name of a study
+    its champion is meant, else its newest challenger. ServiceError where none fits or several do:
+    ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
     """
     champions, challengers = (
         [p for p in _in_use(node, request, role) if (p.index is not None) == index]

@@ -93,9 +93,12 @@ def scale_of(part: ModelPart) -> ScaleShown:
     )
 
 
-def months_from(model: CardModel, columns: Mapping[str, Any], row: int, months: int) -> tuple[IndexMonth, ...]:
+def months_from(
+    model: CardModel, columns: Mapping[str, Any], row: int, months: int
+) -> tuple[IndexMonth, ...]:
     """The index of each month that is told of a row, this one first, at most ``months``."""
-    part, scale = model.part, model.part.index and model.part.index.scale
+    part = model.part
+    scale = None if part.index is None else part.index.scale
     if scale is None:
         raise StoreError(f"model {part.model} has no scale of an index; run its study again")
     base, out = _base_of(part.card or ""), []
@@ -154,9 +157,7 @@ def _sums(
     )
 
 
-def _answer(
-    request: IndexRequest, model: CardModel, used: ModelUsed, sums: Sums, row: int
-) -> IndexAnswer:
+def _answer(request: IndexRequest, model: CardModel, used: ModelUsed, sums: Sums, row: int) -> IndexAnswer:
     said: dict[str, Any] = {"id": request.ids[row], "model": used, "made": time.time()}
     codes = dict(sums.failed) or dict(sums.refused.get(row, {}))
     if codes:

@@ -52,19 +52,15 @@ class IndexMonth(BaseModel):
 
 
 class ScaleShown(BaseModel):
-    """What an index is a percentile of: enterprises of the study, how far its scale may be wrong, and when it was made."""
+    """What an index is a percentile of: enterprises of the study, and how far its scale may be wrong."""
 
     model_config = ConfigDict(frozen=True)
 
     study: str
     made: str
     enterprises: int
-    error: float = Field(
-        description="points of the index by which the scale may be wrong, at most (95 %)"
-    )
-    moving: tuple[str, ...] = Field(
-        description="columns that are known month by month, as MEMBER.COLUMN"
-    )
+    error: float = Field(description="points of the index by which the scale may be wrong, at most (95 %)")
+    moving: tuple[str, ...] = Field(description="columns that are known month by month, as MEMBER.COLUMN")
     still: tuple[str, ...] = Field(description="columns that count in every month as they are now")
 
 

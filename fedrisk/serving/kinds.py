@@ -50,7 +50,8 @@ class Kind:
     limits: what is counted by id. under: what answers about one enterprise are counted with (policy.per_enterprise):
         scores of all models together, each measure by itself.
     months: how many months of an index are given of each enterprise; 1 of whatever is no index.
-    columns: names of what is given, of so many months; together: which of these have their masks from one stream, by its name.
+    columns: names of what is given, of so many months; together: which of these have their masks from one
+        stream, by its name.
     give: numbers by column, (n,), of the n ids of the question at ``places``, which are added up by row; of so many
         months.
     """
@@ -109,7 +110,7 @@ def _together(names: Sequence[str]) -> dict[str, list[str]]:
     """
     out: dict[str, list[str]] = {}
     for name in names:
-        points, _, ago = name.partition(f"_{EARLIER}_")
+        _points, _, ago = name.partition(f"_{EARLIER}_")
         matrix = "ages" if name in AGES else f"points {ago}" if ago else "points"
         out.setdefault(matrix, []).append(name)
     return out

@@ -73,13 +73,7 @@ class Asked(BaseModel):
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
     repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
     months: Annotated[int, Field(ge=1, le=MOST_MONTHS)] = 1
-    salt: MOST_MONTHS = 18
-"""Most months of an index that one question asks for."""
-
-MOST_COLUMNS = 16 + 11 * MOST_MONTHS
-"""Most columns of an answer: of an index as many sums as there are themes and the rest, for each month."""
-
-Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
+    salt: Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
 
     @model_validator(mode="after")
     def _fits(self) -> "Asked":

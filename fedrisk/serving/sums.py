@@ -104,7 +104,9 @@ def months_of(part: ModelPart, columns: Mapping[str, NDArray[np.int64]]) -> int:
     return months
 
 
-def by_theme(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], ago: int = 0) -> dict[str, NDArray[np.int64]]:
+def by_theme(
+    part: ModelPart, columns: Mapping[str, NDArray[np.int64]], ago: int = 0
+) -> dict[str, NDArray[np.int64]]:
     """The holders' points by theme, (rows,) each; empty where there is one sum. ago: months before."""
     return {
         one.name: columns[name]

@@ -33,8 +33,7 @@ from fedrisk.recipes.scorecard.prepared import (
     told_released_calibration,
     told_source,
 )
-from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of, sums_of
-from fedrisk.recipes.scorecard.settings import NONE, ScorecardSettings
+from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, is_index, spans_of, sums_of
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -66,10 +65,10 @@ def edited_part_of(attempt: Attempt, edited: EditedCard) -> ModelPart:
     wrong = edited.broken() if edited.history else ["nothing of it was edited"]
     if wrong or edited.attempt != attempt.state.id:
         raise ConfigError(f"the edited card is not taken: {'; '.join(wrong) or 'it is of another study'}")
-    if ScorecardSettings.of(attempt.study).index != NONE:
+    if is_index(attempt):
         raise ConfigError(
-            "the scale of an index is of the scores that its study released, and an edited card has others; run a study "
-            "without the columns that you took out"
+            "the scale of an index is of the scores that its study released, and an edited card has others; run a "
+            "study without the columns that you took out"
         )
     source = told_source(attempt)
     told = source.calibration is not None
@@ -189,11 +188,15 @@ def _encoders(attempt: Attempt, columns: set[str]) -> dict[str, str]:
 
 def _index(attempt: Attempt, card: Scorecard) -> ServedIndex | None:
     """What makes it an operating health index, where the study asks for one; the scale is for banks to work out."""
-    if ScorecardSettings.of(attempt.study).index == NONE:
+    if not is_index(attempt):
         return None
     moving = {f.name for f in attempt.plan.features if f.moving}
     bank = attempt.role == BANK
-    mine = [b.feature for b in card.bins if b.feature.is_column and (bank or b.feature.institution == attempt.role)]
+    mine = [
+        b.feature
+        for b in card.bins
+        if b.feature.is_column and (bank or b.feature.institution == attempt.role)
+    ]
     said = [(f.name in moving, f.name if bank else f.column) for f in mine]
     return ServedIndex(
         moving=tuple(name for moves, name in said if moves),
@@ -218,7 +221,10 @@ def _values(attempt: Attempt, card: Scorecard) -> int | None:
     """Most different values of a sum of what holders give; None where there are none."""
     sums = sums_of(attempt)
     return max(
-        (most_values(spans_of(attempt, card, one).values(), grid_step(attempt, card, one)) for one in sums),
+        (
+            most_values(spans_of(card, one, near=is_index(attempt)).values(), grid_step(attempt, card, one))
+            for one in sums
+        ),
         default=None,
     )
 

@@ -206,9 +206,7 @@ def told_source(attempt: Attempt) -> CardSource:
     )
     if attempt.role != BANK:
         return source
-    return replace(
-        source, calibration=told_released_calibration(attempt), released=told_calibration(attempt)
-    )
+    return replace(source, calibration=told_released_calibration(attempt), released=told_calibration(attempt))
 
 
 def told_released_calibration(attempt: Attempt) -> ReleasedSums:

@@ -122,8 +122,8 @@ class ScorecardSettings(Settings):
     where interactions are strong, at epsilon 3, and cost .001 to .004 AUC where there are few.
 
     index: whether the card serves an operating health index (docs/health-index.md). Then banks bring labels alone, none
-    of their columns. ``histories``: of columns that holders compute from monthly histories, all of which are known as of
-    earlier months. ``all``: of all columns of holders; those without a history count in every month as they are now.
+    of their columns. ``histories``: of columns that holders compute from monthly histories, all of which are known as
+    of earlier months. ``all``: of all columns of holders; those without a history count in every month as they are now.
 
     themes: in which sums banks are given the holders' points. None: in one. ``holders``: in one for each holder. Else
     by name of the theme, its holders or their columns. Whose policy does not allow it stays in one sum with the others
