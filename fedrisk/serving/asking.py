@@ -75,8 +75,8 @@ class Asking:
         part: the bank's own part. consents: one for each id. row_of: the row of each id where a row is a sum over
         several. months: of an index, this one and those before it. seconds: after which there is no further try. keep:
         called with the bytes of a question before it goes out. kept: such bytes, to be sent once more where they ask
-        the same; members that answered them before give the answer that they gave, and count nothing again. repeats: id of a question that came to nothing, in whose
-        place this one is (`Sums.root`).
+        the same; members that answered them before give the answer that they gave, and count nothing again. repeats:
+        id of a question that came to nothing, in whose place this one is (`Sums.root`).
 
         Raises:
             LaterError: the relay cannot be reached.

@@ -111,8 +111,8 @@ def spans_of(card: Scorecard, one: ScoreSum, *, near: bool = False) -> dict[str,
         low, high = _span([card.points[j] for j in places])
         if near:
             mean, sd = sum(card.averages[j] for j in places), card.partial_sd[h]
-            near = round(mean - REACH * sd), round(mean + REACH * sd)
-            low, high = max(low, min(near[0], high)), min(high, max(near[1], low))
+            least, most = round(mean - REACH * sd), round(mean + REACH * sd)
+            low, high = max(low, min(least, high)), min(high, max(most, low))
         found[h] = low, high
     return found
 
