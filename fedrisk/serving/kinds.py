@@ -100,6 +100,7 @@ def _give(
     now: float,
 ) -> Columns:
     today = datetime.fromtimestamp(now, UTC).date()
+    found = found.used_for(b.feature.column for b in bins_of(part))
     points, usable = given_points(part, found, found.usable(today, part.fresh_days))
     classes = age_classes(usable, found.day, today, part.fresh_days)
     given = dict(zip(point_columns(part), points, strict=True))

@@ -138,6 +138,7 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
             "readable": _readable(attempt, card),
             "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
             "encoders": _encoders(attempt, {card.bins[j].feature.column for j in places}),
+            "computed": _computed(attempt, {card.bins[j].feature.column for j in places}),
         }
     )
 
@@ -168,6 +169,13 @@ def _encoders(attempt: Attempt, columns: set[str]) -> dict[str, str]:
     used = [rule.name for rule in institution.encoders if columns & set(rule.columns)]
     trained = {name: institution.load_encoder(name) for name in used}
     return {name: model.digest() for name, model in trained.items() if model is not None}
+
+
+def _computed(attempt: Attempt, columns: set[str]) -> dict[str, str]:
+    """Digests of the rules by which some of these columns are computed from this holder's histories."""
+    dictionary = attempt.node.institution.dictionary
+    rules = {} if dictionary is None else dictionary.computed
+    return {name: rule.digest for name, rule in rules.items() if name in columns}
 
 
 def _values(attempt: Attempt, card: Scorecard) -> int | None:
