@@ -338,14 +338,17 @@ class Institution(BaseModel, metaclass=Stated):
         try:
             if rule.histories is None:
                 names = [s.name for s in rule.series]
-                paths = read_paths(self._shared(), self.dictionary, self.folder, ids, names, rule.months)
+                paths = read_paths(
+                    self.stated_histories(), self.dictionary, self.folder, ids, names, rule.months
+                )
                 return scaled_paths(rule, paths)
             file = read_table(rule.histories, rule.file_dictionary(self.dictionary), base=self.folder)
             return arranged(scaled(rule, file.frame), file.ids, ids)
         except (ConfigError, DataError) as error:
             raise type(error)(f"encoder {name} of {self.name}: {error}") from None
 
-    def _shared(self) -> HistoriesSource:
+    def stated_histories(self) -> HistoriesSource:
+        """What ``[histories]`` states; ConfigError where the file has none."""
         if self.histories is None:
             raise ConfigError(f"institution {self.name} has no [histories]; add it to its file")
         return self.histories

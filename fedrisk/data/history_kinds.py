@@ -10,6 +10,7 @@ together with ordinary ones.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -252,6 +253,12 @@ class HistoryRule(BaseModel, metaclass=Stated):
         if up is None and self.of.risk and self.better:
             up = (self.of.risk == "falling") == (self.better == "high")
         return None if up is None else "increasing" if up else "decreasing"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what decides the column's values."""
+        text = self.model_dump_json(include={"series", "kind", "months", "before", "low", "high", "over"})
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def settings(self) -> dict[str, Any]:
         """What follows from the rule for a column that does not state it: bounds, edges, unit, meanings, direction."""

@@ -102,15 +102,22 @@ class HistoriesSource(TableSource):
             return np.full(n, -1, np.int64)
         return np.where(np.isnan(found), -1, np.nan_to_num(found)).astype(np.int64)
 
-    def paths(self, series: str, values: Mapping[str, Any], n: int, months: int | None = None) -> Floats:
-        """The last ``months`` of one series (all that are stated, by default), (n, months) with NaN for gaps."""
+    def paths(
+        self, series: str, values: Mapping[str, Any], n: int, months: int | None = None, ago: int = 0
+    ) -> Floats:
+        """The last ``months`` of one series (all that are stated, by default), (n, months) with NaN for gaps.
+
+        ``ago``: the months up to so many before the last one, and NaN for those before the first.
+        """
         one, count = self.of(series), self.months if months is None else months
         if one is None:
             raise ConfigError(f"[histories] has no series {series}; add [[histories.series]]")
         out = np.full((n, count), np.nan)
-        for place, name in enumerate(one.columns(self.months)[self.months - count :]):
-            if name in values:
-                out[:, place] = values[name]
+        names = one.columns(self.months)
+        for place in range(count):
+            month = self.months - ago - count + place
+            if month >= 0 and names[month] in values:
+                out[:, place] = values[names[month]]
         return out
 
     def columns(

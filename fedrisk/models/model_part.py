@@ -92,6 +92,8 @@ class ModelPart(BaseModel):
             alone, 0 to 1 (models/readable).
         encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
             encoder says something else, and the points no longer fit.
+        computed: digests of the rules of this holder's columns that are computed from histories, by column: by another
+            rule they say something else.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
@@ -123,6 +125,7 @@ class ModelPart(BaseModel):
     values: Annotated[int, Field(ge=1)] | None = None
     readable: tuple[float, ...] = ()
     encoders: dict[str, str] = Field(default_factory=dict)
+    computed: dict[str, str] = Field(default_factory=dict)
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
@@ -135,8 +138,8 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts of studies are stored as before there were edits and indices, so that older programs read them.
-        left_out = {name for name in ("edited", "index") if not getattr(self, name)}
+        # Parts of studies are stored as before there were edits, rules and indices, so that older programs read them.
+        left_out = {name for name in ("edited", "computed", "index") if not getattr(self, name)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

@@ -126,6 +126,7 @@ def _give(
     months: int,
 ) -> Columns:
     today = datetime.fromtimestamp(now, UTC).date()
+    found = found.used_for(b.feature.column for b in bins_of(part))
     fresh = found.usable(today, part.fresh_days)
     points, usable = given_points(part, found, fresh)
     classes = age_classes(usable, found.day, today, part.fresh_days)

@@ -154,6 +154,7 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
             "readable": _readable(attempt, card),
             "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
             "encoders": _encoders(attempt, {card.bins[j].feature.column for j in places}),
+            "computed": _computed(attempt, {card.bins[j].feature.column for j in places}),
         }
     )
 
@@ -215,6 +216,13 @@ def _scale(attempt: Attempt, card: Scorecard) -> IndexScale | None:
     with contextlib.suppress(ConfigError):
         return index_scale(card.calibration_bins(CALIBRATION_BINS), counts, variance)
     return None
+
+
+def _computed(attempt: Attempt, columns: set[str]) -> dict[str, str]:
+    """Digests of the rules by which some of these columns are computed from this holder's histories."""
+    dictionary = attempt.node.institution.dictionary
+    rules = {} if dictionary is None else dictionary.computed
+    return {name: rule.digest for name, rule in rules.items() if name in columns}
 
 
 def _values(attempt: Attempt, card: Scorecard) -> int | None:
