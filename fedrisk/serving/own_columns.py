@@ -39,7 +39,7 @@ class Found(Protocol):
         """Of each row, (n,), NaT where it has none."""
         ...
 
-    def used_for(self, columns: Iterable[str]) -> Found:
+    def used_for(self, columns: Iterable[str]) -> "Found":
         """The same, for a model of these columns."""
         ...
 
