@@ -214,6 +214,10 @@ def broken(node: Node, part: ModelPart, *, follows: Follows | None) -> list[str]
         out.append(f"it is the part of {part.institution}")
     if part.kind == "measure":
         out += _measure_rules(node, part)
+    if part.index is not None and node.name in part.banks and part.index.scale is None:
+        out.append(
+            "the released histogram of its scores has more noise than enterprises, so that no scale follows from it"
+        )
     if follows is not None:
         out += _does_not_follow(part, follows)
     return out
