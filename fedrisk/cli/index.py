@@ -24,7 +24,8 @@ def index(
     model: Annotated[
         str,
         typer.Argument(
-            help="champion, the name of a study, or the beginning of a model's id, for example health.",
+            help="champion, the name of a study, or the beginning of a model's id, for example health; at an agent of "
+            "enterprises the file that a bank gave out, for example health.json.",
             show_default=False,
         ),
     ],
@@ -120,14 +121,19 @@ def _asked(
     from typing import Any
 
     from fedrisk.errors import ConfigError
+    from fedrisk.privacy.serving_policy import OWN_INFORMATION
     from fedrisk.serving.answer_store import AnswerStore
     from fedrisk.serving.asking import Asking
     from fedrisk.serving.index import index_answers
+    from fedrisk.serving.index_file import read_index
     from fedrisk.serving.index_forms import IndexBody, IndexRequest
     from fedrisk.serving.messages import MOST_ROWS
     from fedrisk.serving.score_forms import ServiceError
 
     way: Any = relay
+    part = None if node.institution.kind != "agent" else read_index(Path(model))
+    if part is not None:
+        model, purpose = part.model, purpose or OWN_INFORMATION
     asking: Any = None if way is None else Asking(node, way)
     store = AnswerStore(node.store.path / "serving", node.institution.policy.serving.answers_days)
     answers: list[IndexAnswer] = []
@@ -143,7 +149,7 @@ def _asked(
                 purpose=purpose,
             )
             keyed = request.model_copy(update={"key": _key(request)})
-            found, scale = index_answers(node, asking, keyed, store=store)
+            found, scale = index_answers(node, asking, keyed, store=store, part=part)
             answers += found
     except ServiceError as error:
         raise ConfigError(f"{error} See fedrisk model list {node.institution.file}") from None

@@ -12,6 +12,10 @@ KEYS_OF_A_REGISTER = 3
 """Most keys of one register at a time: an old one, its successor, and one in reserve."""
 
 
+OWN_INFORMATION = "own_information"
+"""Purpose of what an enterprise asks about itself, through its agent."""
+
+
 class Register(BaseModel):
     """A key of a register of consents whose tokens are taken.
 
@@ -56,6 +60,9 @@ class ServingPolicy(BaseModel):
     screening: most enterprises of lists that one bank looks through in a calendar month; 0 allows no lists.
     index_months: most months of an operating health index in one answer, this one and those before it. Each counts as a
         score of the enterprise (per_day, per_enterprise).
+    agents: institutions that may ask, for enterprises themselves, for an index that this one answers (docs/
+        health-index.md): of an enterprise whose token names the agent and the purpose own_information, whatever
+        ``consent`` says. None where it is empty.
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.
@@ -74,6 +81,7 @@ class ServingPolicy(BaseModel):
     per_enterprise: Annotated[int, Field(ge=1)] = 31
     screening: Annotated[int, Field(ge=0)] = 0
     index_months: Annotated[int, Field(ge=1, le=18)] = 1
+    agents: tuple[Name, ...] = ()
     ages: Literal["never", "several", "always"] = "several"
     measures: tuple[MeasureRule, ...] = ()
     answers_days: Annotated[int, Field(ge=1)] = 1827

@@ -82,16 +82,26 @@ class Consents:
         self._secret = secret or secrets.token_bytes(32)
         self._read: dict[str, _Claims | str] = {}
 
-    def check(self, token: str, *, enterprise: str, asker: str, purpose: str, now: float) -> Checked:
+    def check(
+        self,
+        token: str,
+        *,
+        enterprise: str,
+        asker: str,
+        purpose: str,
+        now: float,
+        always: bool = False,
+    ) -> Checked:
         """Whether a consent holds for this enterprise, bank and purpose at this time; never raises.
 
-        enterprise: as the bank wrote it or as the dictionary spells it, which is compared alike.
+        always: a token has to come, whatever the policy asks for. enterprise: as the bank wrote it or as the dictionary
+        spells it, which is compared alike.
         """
-        if self._serving.consent == "none":
+        if self._serving.consent == "none" and not always:
             return Checked(OK)
         if not token.strip():
             return Checked("consent_missing")
-        if self._serving.consent == "reference":
+        if self._serving.consent == "reference" and not always:
             return self._noted(token)
         found = self._claims(token)
         if isinstance(found, str):

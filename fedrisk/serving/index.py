@@ -48,19 +48,21 @@ def index_answers(
     asking: Asks | None,
     request: IndexRequest,
     *,
+    part: ModelPart | None = None,
     store: AnswerStore | None = None,
     seconds: float = SECONDS,
     note: Callable[[BaseException], None] = lambda _: None,
 ) -> tuple[tuple[IndexAnswer, ...], ScaleShown]:
     """The answer for each id, in order, and the scale they are on.
 
-    store: where questions and answers are kept by the request's key; what was answered under it before is answered
-    again. note: is told why nobody could be asked.
+    part: at an agent of enterprises, the model as a bank gave it out; None takes what is deployed. store: where
+    questions and answers are kept by the request's key; what was answered under it before is answered again. note: is
+    told why nobody could be asked.
 
     Raises:
         ServiceError: the request as a whole has no answers; StoreError where the store fails.
     """
-    model, deployed_as = meant(node, request, index=True)
+    model, deployed_as = (CardModel.of(part), "file") if part else meant(node, request, index=True)
     scale, key = scale_of(model.part), request.key
     if key is None or store is None:
         return _asked(asking, request, model, deployed_as, None, seconds, note), scale

@@ -17,6 +17,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import GivenSum, ModelPart
 from fedrisk.privacy.policy import Policy
+from fedrisk.privacy.serving_policy import OWN_INFORMATION
 from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
 from fedrisk.serving.current import CurrentData, Found
@@ -66,9 +67,12 @@ class Kind:
 
 
 def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
-    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
     if asked.row_of or (asked.months > 1 and part.index is None):
         return "form"
+    if asked.asker not in part.banks:
+        # An agent: it asks for enterprises themselves, and for nothing else.
+        return "form" if asked.screening else "" if asked.purpose == OWN_INFORMATION else "purpose"
+    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
     return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
 
 

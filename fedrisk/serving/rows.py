@@ -26,11 +26,14 @@ class Rows:
 
     spelt: the ids in their one spelling. months: of an index, so many numbers are given of each; 1 of all else.
 
+    agent: whether who asks acts for the enterprises themselves: then each comes with a token, whatever the policy says.
     A list that a bank looks through is one of enterprises that have consented: there none goes without a consent,
     whatever the policy asks of others.
     """
 
-    def __init__(self, asked: Asked, institution: Institution, consents: Consents, now: float) -> None:
+    def __init__(
+        self, asked: Asked, institution: Institution, consents: Consents, now: float, *, agent: bool = False
+    ) -> None:
         if institution.dictionary is None:
             raise ConfigError(
                 f"{institution.name} has no [dictionary], and answers nothing about enterprises"
@@ -43,7 +46,9 @@ class Rows:
             if bad
             else Checked("consent_missing")
             if asked.screening and not token
-            else consents.check(token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now)
+            else consents.check(
+                token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now, always=agent
+            )
             for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
         ]
         self._codes = [found.code for found in self._checked]

@@ -76,7 +76,7 @@ def test_an_earlier_month_is_what_was_said_then(world):
     before = {a.id: a.months[3].index for a in world.ask(ids, months=4)}
     files = {name: world.paths[name].parent / f"{name}_months.parquet" for name in indexed.SERIES}
     whole = {name: file.read_bytes() for name, file in files.items()}
-    for name, file in files.items():
+    for file in files.values():
         frame = pd.read_parquet(file)
         values = np.full((len(frame), indexed.HISTORY), np.nan)
         values[:, 3:] = frame.iloc[:, 1:-3]
