@@ -1,13 +1,15 @@
 """Makes a simulated province ready for an operating health index: history columns at holders, a label at banks.
 
 What a holder's or bank's own people would write into its file by hand. The label: ``strained``, the account was
-overdrawn within the last three months or the bank's own grade is g6 or worse. It says how an enterprise fares now, about
-every second one has it, and banks bring nothing else.
+overdrawn on more than three days of a year or the bank's own grade is g6 or worse. It says how an enterprise fares now,
+about every second one has it, and banks bring nothing else. The tax office adds the tax that is paid of what is
+invoiced, as a share: both amounts say how large an enterprise is, their ratio how it fares.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,25 @@ KINDS: tuple[dict[str, Any], ...] = (
 WITH_HISTORY = ("_growth", "_variation", "_gaps")
 """Ends of names of columns that say of the present what a history column says of every month."""
 
+BURDEN = """
+[[dictionary.columns]]
+name = "tax_burden"
+kind = "number"
+unit = "share"
+meaning = "tax paid in 12 months, as a share of the amount invoiced"
+low = 0
+high = 0.2
+bins = [0.006, 0.009, 0.012, 0.014, 0.016, 0.018, 0.02, 0.0225, 0.025, 0.028, 0.032, 0.037, 0.045, 0.06]
+direction = "decreasing"
+
+"""
+OVERDRAWN = 3
 WORST_GRADES = ("g6", "g7", "g8")
 LABEL = {
     "column": "strained",
     "positive": [1],
     "negative": [0],
-    "horizon": "overdrawn within the last three months, or own grade g6 or worse",
+    "horizon": "overdrawn on more than three days of a year, or own grade g6 or worse",
 }
 
 
@@ -55,9 +70,12 @@ def prepare(folder: Path, *, serving: str = "") -> None:
         lines = f"\n[policy.serving]\n{serving}\n" if serving else ""
         file.write_text(f"# Prepared.\n{text}{lines}", "utf-8")
     for name in sorted(p.stem for p in (folder / "institutions").glob("*.toml")):
-        if _is_bank(folder, name):
-            for month in ("development", f"m{MONTHS:02d}"):
-                _label(folder / month, name)
+        for month in ("development", f"m{MONTHS:02d}"):
+            file = folder / month / "data" / f"{name}.parquet"
+            if _is_bank(folder, name):
+                _with(file, "strained", _strained)
+            elif name == "tax_office":
+                _with(file, "tax_burden", _tax_burden)
 
 
 def study(folder: Path, *, index: str, epsilon: float, holders: list[str]) -> str:
@@ -107,6 +125,8 @@ def _as_holder(text: str, said: dict[str, Any]) -> str:
         return text
     series = encoders[0]["series"]
     head = text.split("[[encoders]]", 1)[0]
+    if said["name"] == "tax_office":
+        head += BURDEN
     columns = [_column(one["name"], dict(kind)) for one in series for kind in KINDS]
     source = encoders[0]["histories"]["source"]
     lines = [f'[histories]\nsource = "{source}"\nmonths = {HISTORY}\n']
@@ -135,14 +155,20 @@ def _is_bank(folder: Path, name: str) -> bool:
     return tomllib.loads((folder / "institutions" / f"{name}.toml").read_text("utf-8"))["kind"] == "bank"
 
 
-def _label(month: Path, bank: str) -> None:
-    """The label as the bank's own people make it of its own records."""
-    file = month / "data" / f"{bank}.parquet"
+def _with(file: Path, name: str, make: Callable[[pa.Table], np.ndarray]) -> None:
+    """Add a column as the institution's own people make it of its own records."""
     table = pq.read_table(file)
-    if "strained" in table.column_names:
-        return
-    last = [f"overdraft_days_m{m:02d}" for m in range(HISTORY - 2, HISTORY + 1)]
-    paths = pq.read_table(month / "histories" / f"{bank}.parquet", columns=last).to_pandas().to_numpy()
+    if name not in table.column_names:
+        pq.write_table(table.append_column(name, pa.array(make(table), from_pandas=True)), file)
+
+
+def _strained(table: pa.Table) -> np.ndarray:
     grade = np.isin(table["grade"].to_pylist(), WORST_GRADES)
-    strained = (np.nansum(paths, axis=1) > 0) | grade
-    pq.write_table(table.append_column("strained", pa.array(strained.astype(np.int8))), file)
+    days = table["overdraft_days"].to_numpy(zero_copy_only=False)
+    return ((days > OVERDRAWN) | grade).astype(np.int8)
+
+
+def _tax_burden(table: pa.Table) -> np.ndarray:
+    paid, amount = (table[n].to_numpy(zero_copy_only=False) for n in ("tax_paid", "invoice_amount"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(amount > 0, paid / amount, np.nan).astype(np.float32)

@@ -53,7 +53,7 @@ def tables(enterprises: int, seed: int = 1) -> tuple[dict[str, pd.DataFrame], di
     return found, months
 
 
-def consortium(kit: Any, folder: Path, *, index: str = "all", enterprises: int = 1500, **more: Any) -> Any:
+def consortium(kit: Any, folder: Path, *, index: str = "all", enterprises: int = 1000, **more: Any) -> Any:
     """The consortium on disk; more: policy.serving of all, and ``themes`` of the study."""
     themes = more.pop("themes", None)
     found, months = tables(enterprises)
