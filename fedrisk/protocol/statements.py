@@ -58,6 +58,7 @@ class FeatureOf(Body):
     strength: Literal["strong", "medium", "weak"] | None = None
     direction: Literal["increasing", "decreasing"] | None
     unit: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    moving: bool = False
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
