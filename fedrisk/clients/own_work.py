@@ -46,12 +46,10 @@ def due(node: Node) -> list[str]:
 
 def waits(node: Node, attempt: str) -> bool:
     """Whether an attempt has left scores, and what own models are made from."""
-    state = node.store.attempt(attempt)
+    scores = node.store.path / "results" / attempt / SCORES
+    # An institution that was not in the study has neither, and a damaged note owes nothing.
     with contextlib.suppress(FedriskError):
-        return (
-            state.owed is not None
-            and rows_of_scores(node.store.path / "results" / attempt / SCORES) is not None
-        )
+        return node.store.attempt(attempt).owed is not None and rows_of_scores(scores) is not None
     return False
 
 

@@ -124,7 +124,7 @@ def deliver(node: Node, request: Payload) -> Payload:
     attempt = node.attempt(request)
     card = told_calibration(attempt)
     edges = card.score_bins(attempt.study.evaluation.bins)
-    scored = cache(lambda: _scored(attempt, card))
+    scored = cache(lambda: scored_by(attempt, card))
     frame = cache(lambda: _frame(attempt, card, scored()))
 
     def held() -> HoldOut:
@@ -180,7 +180,7 @@ def fetch(attempt: Attempt) -> Callable[[], None]:
     the attempt never came that far, DataError where the table changed since.
     """
     card = told_calibration(attempt) if attempt.was_told("calibration") else told_card(attempt)
-    scored = _scored(attempt, card)
+    scored = scored_by(attempt, card)
     own = own_fit(attempt, card, scored)
     frame = own.beside(_frame(attempt, card, scored))
 
@@ -214,7 +214,8 @@ def _own_points(card: Scorecard, codes: NDArray[Any]) -> NDArray[np.int64]:
     return card.institution_points(BANK, list(codes.T))
 
 
-def _scored(attempt: Attempt, card: Scorecard) -> Scored:
+def scored_by(attempt: Attempt, card: Scorecard) -> Scored:
+    """The bank's customers scored by a card, once the holders' points are there."""
     table, dictionary = attempt.read(), attempt.node.institution.dictionary
     if dictionary is None:
         raise ProtocolError(f"{attempt.name} has no dictionary; run the study again")
