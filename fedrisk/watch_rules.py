@@ -67,6 +67,8 @@ class WatchRules(BaseModel):
         takes what its study set.
     recovery: months in a row without any sign after which an event is over, so that the next one is told again.
     challenger: a model that is asked beside the watched one and raises no alerts.
+    exposure, loss_given_default: columns of the table with what is outstanding of a loan, and which share of it a
+        default loses, for expected losses on the page.
     file, webhook, command: where alerts go. seconds: for which the command may run.
     """
 
@@ -83,6 +85,8 @@ class WatchRules(BaseModel):
     warning_threshold: int | None = None
     recovery: Annotated[int, Field(ge=1, le=36)] = 3
     challenger: _Text | None = None
+    exposure: _Text | None = None
+    loss_given_default: _Text | None = None
     file: _Text | None = None
     webhook: Webhook | None = None
     command: tuple[_Text, ...] = ()
@@ -92,4 +96,8 @@ class WatchRules(BaseModel):
     def _fits(self) -> Self:
         if self.warning_threshold is not None and self.warning is None:
             raise ValueError("watch.warning_threshold is for a warning model; name it with watch.warning")
+        if self.loss_given_default is not None and self.exposure is None:
+            raise ValueError(
+                "watch.loss_given_default is a share of what is outstanding; name watch.exposure as well"
+            )
         return self
