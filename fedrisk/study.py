@@ -261,6 +261,10 @@ class StatedOutcome(Settings):
     meaning_zh: Annotated[str, Field(max_length=1000)] = ""
 
 
+WARNING_BINS = 40
+"""Score bins of the evaluation of a study with a threshold, unless it states another number (benchmarks/warnings)."""
+
+
 class WarningRule(Settings):
     """A threshold of the score, below which a model warns (scorecards alone).
 
@@ -433,6 +437,17 @@ class Study(Settings):
         return {key: value for key, value in content.items() if key != section} | {
             "settings": content[section]
         }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bins_for_threshold(cls, content: Any) -> Any:
+        """With a threshold the evaluation has more bins, unless it states how many (models/warning_bins)."""
+        if not isinstance(content, Mapping) or not content.get("warning"):
+            return content
+        stated = content.get("evaluation") or {}
+        if not isinstance(stated, Mapping) or "bins" in stated:
+            return content
+        return {**content, "evaluation": {**stated, "bins": WARNING_BINS}}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":

@@ -63,8 +63,8 @@ class WatchRules(BaseModel):
         else it is not begun.
     fall: points by which a score has to fall against the best of the last ``months`` before an alert is raised.
     probability: of default, from which on an alert is raised.
-    warning: a warning model, asked beside the watched one. warning_threshold: score at or below which it warns; None
-        takes what its study set.
+    warning: a warning model, asked beside the watched one; None where the watched one is one itself, or there is none.
+        warning_threshold: score at or below which it warns; None takes what its study set.
     recovery: months in a row without any sign after which an event is over, so that the next one is told again.
     challenger: a model that is asked beside the watched one and raises no alerts.
     exposure, loss_given_default: columns of the table with what is outstanding of a loan, and which share of it a
@@ -94,8 +94,6 @@ class WatchRules(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.warning_threshold is not None and self.warning is None:
-            raise ValueError("watch.warning_threshold is for a warning model; name it with watch.warning")
         if self.loss_given_default is not None and self.exposure is None:
             raise ValueError(
                 "watch.loss_given_default is a share of what is outstanding; name watch.exposure as well"

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fedrisk.errors import StoreError
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Name
 
@@ -79,6 +80,7 @@ class ModelPart(BaseModel):
             rule they say something else.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
+        warning: at a bank, at which scores it warns, where its study states a rate of false alarms.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
             where it is of the card that its study made.
     """
@@ -112,6 +114,7 @@ class ModelPart(BaseModel):
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
+    warning: WarningPoint | None = None
     edited: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
 
     def answering(self, bank: str) -> tuple[str, ...]:
@@ -122,7 +125,7 @@ class ModelPart(BaseModel):
         """JSON, for the institution's own store."""
         # Parts are stored as before there were edits, rules or labels where they have none, so that older programs read
         # them.
-        left_out = {key for key in ("edited", "computed", "label") if not getattr(self, key)}
+        left_out = {key for key in ("edited", "computed", "label", "warning") if not getattr(self, key)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

@@ -62,7 +62,7 @@ class Alert:
         rules: all signs of the month that raised it. model: which gave the score.
         score, probability: of the month. before: the best score of the last months, None where there is none to compare
             with; since: its month; points: score - before.
-        warning: score of the warning model, where one is asked.
+        warning: score of the warning model, where there is one; it may be the watched model itself.
         reasons: those of the answer. moved: own columns in another bin than in the month ``since``. external: points by
             which what others know changed since then.
     """
@@ -165,7 +165,7 @@ def new_alerts(kept: Kept, month: Month, rules: Rules, events: Mapping[str, Even
             else:
                 left[enterprise] = after
         elif event is not None or found:
-            alert = _alert(alert_id(watch, enterprise, month), loan, found, month)
+            alert = _alert(alert_id(watch, enterprise, month), loan, found, month, rules)
             alerts.append(alert)
             left[enterprise] = Event(
                 alert=alert.id,
@@ -225,7 +225,7 @@ def _fell_anew(event: Event, loan: Loan, compared: Compared, rules: Rules) -> bo
     return best is not None and best - loan.score >= rules.fall
 
 
-def _alert(id: str, loan: Loan, found: tuple[Rule, ...], month: Month) -> Alert:
+def _alert(id: str, loan: Loan, found: tuple[Rule, ...], month: Month, rules: Rules) -> Alert:
     return Alert(
         id=id,
         enterprise=loan.enterprise,
@@ -237,7 +237,7 @@ def _alert(id: str, loan: Loan, found: tuple[Rule, ...], month: Month) -> Alert:
         before=loan.before,
         since=loan.since,
         points=None if loan.before is None else loan.score - loan.before,
-        warning=loan.warning,
+        warning=None if rules.warning is None else loan.warning,
         reasons=loan.reasons,
         external=loan.external,
     )

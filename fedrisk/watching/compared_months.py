@@ -36,8 +36,8 @@ class Compared:
     Attributes:
         model: which gave the month's scores.
         now: loans with a score, by enterprise in the order of the month: ``score``, ``probability``, reasons,
-            ``external_points``, ``warning`` (NaN without), and of the best score of the months before ``before``,
-            ``since`` (a place in ``months``) and ``external_before``, NaN where there is none.
+            ``external_points``, ``warning`` (the warning model's score, NaN without one), and of the best score of the
+            months before ``before``, ``since`` (a place in ``months``) and ``external_before``, NaN for none.
         months: those that are compared with, the newest first; scores: of each.
     """
 
@@ -64,7 +64,8 @@ class Compared:
             now.loc[better, "since"] = place
             external = old["external_points"].reindex(now.index).to_numpy(float)
             now.loc[better, "external_before"] = external[better]
-        now["warning"] = np.nan
+        # A warning model may be the watched one itself.
+        now["warning"] = now["score"].astype(float)
         if kept.file(month, WARNING).is_file():
             now["warning"] = (
                 _scored(kept, month, ["score"], WARNING)["score"].reindex(now.index).astype(float)

@@ -23,7 +23,7 @@ from fedrisk.serving.relay import Relay
 from fedrisk.watch_rules import WatchRules
 from fedrisk.watching.alert_book import AlertBook
 from fedrisk.watching.alerts import Alert, Rules, new_alerts
-from fedrisk.watching.history import SCORES, Kept
+from fedrisk.watching.history import SCORES, WARNING, Kept
 from fedrisk.watching.month import Month
 from fedrisk.watching.scoring import MonthWork, Watched, keep, moved_loans
 from fedrisk.watching.sinks import Sink, Undelivered, sinks_of
@@ -155,14 +155,16 @@ def _rules(rules: WatchRules, watched: Watched) -> Rules:
 
 
 def _threshold(rules: WatchRules, watched: Watched) -> int | None:
-    if rules.warning is None:
-        return None
-    if rules.warning_threshold is None:
+    """Score at or below which the warning model warns, or the watched one where no other is named."""
+    if rules.warning_threshold is not None:
+        return rules.warning_threshold
+    point = watched.models[WARNING if rules.warning is not None else SCORES].part.warning
+    if rules.warning is not None and point is None:
         raise ConfigError(
-            "watch.warning names a warning model, and nothing says from which score on it warns; add "
-            "watch.warning_threshold"
+            "watch.warning names a model whose study stated no rate of false alarms ([warning] in the study), so that "
+            "nothing says at which score it warns; add watch.warning_threshold"
         )
-    return rules.warning_threshold
+    return None if point is None else point.score
 
 
 def _score(

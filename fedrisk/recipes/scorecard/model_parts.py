@@ -24,6 +24,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.edited import state_after
 from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts, told_source
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of, sums_of
+from fedrisk.recipes.scorecard.warning_node import threshold
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -40,7 +41,8 @@ def part_of(attempt: Attempt) -> ModelPart:
     calibrated = told_calibration(attempt) if attempt.role == BANK else None
     # A bank keeps the card as it is; how enterprises spread over bins is for what holders give.
     weights = () if attempt.role == BANK else told_counts(attempt)[2].weight
-    return _part(attempt, _Told(card, calibrated, weights, text))
+    part = _part(attempt, _Told(card, calibrated, weights, text))
+    return part.model_copy(update={"warning": threshold(attempt)})
 
 
 def edited_part_of(attempt: Attempt, edited: EditedCard) -> ModelPart:
