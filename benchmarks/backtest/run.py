@@ -34,7 +34,6 @@ from fedrisk.analysis.watch.drift_alarms import Counted, drifted
 
 BANKS = ("city_bank", "rural_bank", "quick_bank")
 OFFICES = ("tax_office", "power_utility", "social_insurance")
-ENTERPRISES = 20_000
 LABEL = "late_90_days"
 SHIFTS = (
     ("city_bank.limit_use", 0.5),
@@ -70,7 +69,11 @@ class Binned:
                 continue
             if kind == "number":
                 values = frame[name].to_numpy(float)
-                edges = np.unique(np.nanquantile(values, np.arange(1, 10) / 10)) if np.isfinite(values).any() else []
+                edges = (
+                    np.unique(np.nanquantile(values, np.arange(1, 10) / 10))
+                    if np.isfinite(values).any()
+                    else []
+                )
                 self.rules[name] = ("number", np.asarray(edges))
             else:
                 self.rules[name] = ("category", np.sort(frame[name].dropna().astype(str).unique()))
@@ -83,7 +86,9 @@ class Binned:
             return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
         values = frame[name].astype("object")
         place = {v: k for k, v in enumerate(edges)}
-        return np.array([place.get(str(v), len(edges)) if v == v and v is not None else len(edges) for v in values])
+        return np.array(
+            [place.get(str(v), len(edges)) if v == v and v is not None else len(edges) for v in values]
+        )
 
     def size(self, name):
         kind, edges = self.rules[name]
@@ -248,16 +253,24 @@ def covered(folder, bank, calendar, months):
     return {"grades": rows, "total": total, "unknown": int((~there).sum())}
 
 
-def simulated(folder, seed, months, shift=None):
-    command = [sys.executable, "-m", "sim_institutions", "--months", str(months), "--enterprises", str(ENTERPRISES)]
+def simulated(folder, seed, months, enterprises, shift=None):
+    command = [
+        sys.executable,
+        "-m",
+        "sim_institutions",
+        "--months",
+        str(months),
+        "--enterprises",
+        str(enterprises),
+    ]
     command += ["--seed", str(seed), "--no-histories", "--workers", "1", "--out", str(folder)]
     command += [] if shift is None else ["--shift", shift]
     subprocess.run(command, check=True, capture_output=True)
     return json.loads((folder / "months.json").read_text())
 
 
-def quiet(seed, folder):
-    calendar = simulated(folder, seed, 24)
+def quiet(seed, folder, enterprises):
+    calendar = simulated(folder, seed, 24, enterprises)
     months = [f"m{k:02d}" for k in range(1, 25)]
     out = {"seed": seed, "banks": {}, "offices": {}}
     for name in BANKS:
@@ -269,36 +282,82 @@ def quiet(seed, folder):
     return out
 
 
-def shifted(seed, folder):
+def shifted(seed, folder, enterprises):
     rng = np.random.default_rng(seed)
     what, size = SHIFTS[seed % len(SHIFTS)]
     at = int(rng.integers(4, 12))
-    simulated(folder, seed, 12, f"{what}:m{at:02d}:{size}")
+    simulated(folder, seed, 12, enterprises, f"{what}:m{at:02d}:{size}")
     months = [f"m{k:02d}" for k in range(1, 13)]
     owner, column = what.split(".")
     if owner in BANKS:
         alarms, _ = bank_alarms(Bank(folder, owner), months)
     else:
         alarms = office_alarms(folder, owner, months)
-    return {"seed": seed, "shift": what, "size": size, "month": f"m{at:02d}", "column": column, "alarms": alarms}
+    return {
+        "seed": seed,
+        "shift": what,
+        "size": size,
+        "month": f"m{at:02d}",
+        "column": column,
+        "alarms": alarms,
+    }
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--provinces", type=int, default=20)
     parser.add_argument("--shifted", type=int, default=24)
+    parser.add_argument("--enterprises", type=int, default=20_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.json"))
     given = parser.parse_args()
     found = {"quiet": [], "shifted": []}
-    for kind, first, number, work in (("quiet", 1, given.provinces, quiet), ("shifted", 101, given.shifted, shifted)):
-        for seed in range(first, first + number):
-            folder = Path(tempfile.mkdtemp(prefix="backtest"))
-            try:
-                found[kind].append(work(seed, folder))
-            finally:
-                shutil.rmtree(folder)
-            given.out.write_text(json.dumps(found, indent=1) + "\n")
-            print(kind, seed, flush=True)
+    work = [(k, "quiet", 1 + k, quiet) for k in range(given.provinces)]
+    work += [(k, "shifted", 101 + k, shifted) for k in range(given.shifted)]
+    for _, kind, seed, one in sorted(work, key=lambda w: w[0]):
+        folder = Path(tempfile.mkdtemp(prefix="backtest"))
+        try:
+            found[kind].append(one(seed, folder, given.enterprises))
+        finally:
+            shutil.rmtree(folder)
+        given.out.write_text(
+            json.dumps({**found, "said": said(found), "enterprises": given.enterprises}, indent=1)
+        )
+        print(kind, seed, flush=True)
+
+
+def said(found):
+    """The figures of the claims: rates over years, shifts and grades, with their numbers."""
+    years = [
+        (alarms, half)
+        for p in found["quiet"]
+        for alarms in (*(b["alarms"] for b in p["banks"].values()), *p["offices"].values())
+        for half in (0, 1)
+    ]
+    alarmed = sum(any((int(m[1:]) > 12) == half for m, *_ in alarms) for alarms, half in years)
+    named = sum(
+        [s["month"], s["column"], "month"] in [list(a) for a in s["alarms"]] for s in found["shifted"]
+    )
+    early = sum(any(m < s["month"] for m, *_ in s["alarms"]) for s in found["shifted"])
+    grades = [g for p in found["quiet"] for b in p["banks"].values() for g in b["grades"]]
+
+    def rate(of, key):
+        return float(np.mean([g[key][0] <= g["true"] <= g[key][1] for g in of])) if of else None
+
+    totals = [b["total"] for p in found["quiet"] for b in p["banks"].values()]
+    return {
+        "quiet_years": len(years),
+        "quiet_alarms": alarmed,
+        "quiet_rate": alarmed / len(years) if years else None,
+        "shifts": len(found["shifted"]),
+        "shifts_named": named,
+        "named_rate": named / len(found["shifted"]) if found["shifted"] else None,
+        "shifts_early": early,
+        "grades": len(grades),
+        "covered": rate(grades, "jeffreys"),
+        "covered_shocks": rate(grades, "shocks"),
+        "portfolios": len(totals),
+        "covered_portfolios": rate(totals, "interval"),
+    }
 
 
 if __name__ == "__main__":

@@ -124,8 +124,9 @@ class Distance:
     def chance(self, bound: float) -> float:
         """Chance of so large an index, or a larger one, if the true one is ``bound`` or less; of no change where 0.
 
-        Four cumulants of the sum of squares are those of a non-central chi-squared (Liu, Tang & Zhang 2009). What the
-        bound allows lies in the direction of the greatest weight, where it makes large values most likely.
+        With a bound above 0, chances of about a half and more are a half, which says as much. Four cumulants of the sum
+        of squares are those of a non-central chi-squared (Liu, Tang & Zhang 2009). What the bound allows lies in the
+        direction of the greatest weight, where it makes large values most likely.
         """
         w = self.weights
         if w.sum() <= 0:
@@ -139,7 +140,10 @@ class Distance:
         else:
             a, centre, degrees = 1 / skew, 0.0, 1 / skew**2
         at = (self.value - c1) / math.sqrt(c2) * a + degrees + centre
-        return float(ncx2.sf(at, degrees, centre) if centre else chdtrc(degrees, max(at, 0.0)))
+        if centre <= 0:
+            return float(chdtrc(degrees, max(at, 0.0)))
+        # Below the mean nothing is an alarm, and far below it the non-central distribution overflows.
+        return 0.5 if at < degrees + centre else float(ncx2.sf(at, degrees, centre))
 
     def stability(self, level: float = 0.95) -> Stability:
         """The index less what chance adds, with its interval (a chi-squared of the same mean and variance)."""

@@ -5,13 +5,43 @@ import shutil
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fedrisk.institution import load_institution
 from fedrisk.watching import figures
 from fedrisk.watching.development import Development
 from fedrisk.watching.figures import month_figures
 from fedrisk.watching.history import Kept
 from support import watched_year
+
+BANK = """
+name = "city_bank"
+kind = "bank"
+table = { source = "table.csv" }
+watch = { exposure = "owed", loss_given_default = "lost" }
+[dictionary]
+id = "id"
+id_scheme = "opaque"
+[[dictionary.columns]]
+name = "owed"
+kind = "number"
+low = 0
+high = 1000
+meaning = "outstanding"
+[[dictionary.columns]]
+name = "lost"
+kind = "number"
+low = 0
+high = 1
+meaning = "share lost"
+[dictionary.label]
+column = "late"
+positive = [1]
+negative = [0]
+horizon = "12 months"
+meaning = "90 days late"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +102,8 @@ def test_own_training_rows_come_first(kept, monkeypatch):
     models = SimpleNamespace(has=lambda _: True, part=lambda _: SimpleNamespace(card="{}"))
     monkeypatch.setattr(figures, "development", lambda _node, _part: own)
     monkeypatch.setattr(figures.Scorecard, "from_json", lambda _text: card)
-    node = SimpleNamespace(name="city_bank", store=SimpleNamespace(models=models))
+    bank = SimpleNamespace(watch=None)
+    node = SimpleNamespace(name="city_bank", institution=bank, store=SimpleNamespace(models=models))
     found = month_figures(node, kept, kept.months()[1])
     assert found.development["score"] == found.development["limit_use"] == "own_rows"
     limit = next(d for d in found.drift["2025-07"] if d.name == "limit_use")
@@ -96,3 +127,21 @@ def test_what_follows_later_changes_nothing_of_a_month(kept, tmp_path):
 def test_all_figures_are_json(found):
     said = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert said["schema"] == "fedrisk.watch_month" and said["month"] == "2026-06"
+
+
+def test_expected_losses_are_those_of_the_months_own_table(tmp_path):
+    """Each month's table is gone with the next: sums are kept when the page is first written."""
+    here = watched_year.year(tmp_path / "loans", loans=50, months=2, outcomes=False, challenger=False)
+    month = here.months()[-1]
+    ids = here.read_month(month, ["id"])["id"].to_pylist()
+    pd.DataFrame({"id": ids, "owed": 100.0, "lost": 0.5, "late": 0}).to_csv(
+        tmp_path / "table.csv", index=False
+    )
+    (tmp_path / "bank.toml").write_text(BANK, encoding="utf-8")
+    bank = load_institution(tmp_path / "bank.toml")
+    node = SimpleNamespace(**{**vars(watched_year.node()), "institution": bank})
+    found = month_figures(node, here, month).risk
+    assert found.exposure == 100 * found.scored
+    assert found.loss == pytest.approx(50 * found.probability * found.scored)
+    (tmp_path / "table.csv").unlink()
+    assert month_figures(node, here, month).risk == found
