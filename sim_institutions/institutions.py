@@ -32,7 +32,8 @@ class Office:
     ids with a mistyped character. series: monthly histories that a sequence encoder may be trained on, with
     their public bounds. cells: columns for statistics, which no model uses. bank: its number, or None.
     further: columns beside those that every simulation has. labels: a bank's, beside the usual one. history_months:
-    months of ``[histories]``, of which columns are computed; None where encoders alone read histories. policy: rules of its own.
+    months of ``[histories]``, of which columns are computed; None where encoders alone read histories. policy: rules
+    of its own.
     """
 
     name: str

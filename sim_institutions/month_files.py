@@ -1,4 +1,4 @@
-"""Writes a province that moves on: institutions' files, studies, tables of each month, the truth; and goes on with one."""
+"""Writes a province that moves on, and goes on with one: institutions' files, studies, months, the truth."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sim_institutions.files import WORKERS, study, small_delta, write_institutions
+from sim_institutions.files import WORKERS, small_delta, study, write_institutions
 from sim_institutions.geometry import write_counties
 from sim_institutions.institutions import Office
 from sim_institutions.monthly import monthly
@@ -57,7 +57,7 @@ def advance(
     """Write ``months`` more months of the province in ``out``, as if they had been written at once with the others."""
     before = read_moving(out)
     moving = Moving(**{**vars(before), "months": before.months + months})
-    if not 1 <= months or moving.months > MOST_MONTHS:
+    if not months >= 1 or moving.months > MOST_MONTHS:
         raise AdvanceError(
             f"{out} has {before.months} months; {months} more: give 1 to {MOST_MONTHS - before.months}"
         )
