@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim_institutions.pace import AGE_SCALE, AGE_SHAPE, MONTHLY, MODE, closing, entry_ages
+from sim_institutions.pace import AGE_SCALE, AGE_SHAPE, MODE, MONTHLY, closing, entry_ages
 from sim_institutions.random_streams import stream
 
 
@@ -22,5 +22,5 @@ def test_who_is_founded_and_closes_keeps_the_ages():
 
 def test_enterprises_come_in_young():
     ages = entry_ages(stream(1, "x"), 1000)
-    assert 0.5 <= ages.min() and ages.max() <= 0.5 + MODE
+    assert ages.min() >= 0.5 and ages.max() <= 0.5 + MODE
     assert closing(ages).max() == pytest.approx(0, abs=1e-9)
