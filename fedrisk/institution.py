@@ -58,6 +58,7 @@ from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
 from fedrisk.study import BANK, DEFAULT_LABEL, HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml, toml_text
+from fedrisk.watch_rules import WatchRules
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class EncoderStatus:
 
 WITHOUT_LABELS = {"statistics"}
 """Recipes for which a bank needs no label."""
+
+
+_A = {"regulator": "a regulator", "agent": "an agent"}
 
 
 class Institution(BaseModel, metaclass=Stated):
@@ -91,6 +95,7 @@ class Institution(BaseModel, metaclass=Stated):
     histories: HistoriesSource | None = None
     encoders: tuple[EncoderRule, ...] = ()
     decisions: str | None = None
+    watch: WatchRules | None = None
     folder: Path = Path(".")
     file: Path | None = None
     _frame: pd.DataFrame | None = PrivateAttr(default=None)
@@ -99,10 +104,10 @@ class Institution(BaseModel, metaclass=Stated):
     def _complete(self) -> "Institution":
         if self.has_table and (self.table is None or self.dictionary is None):
             raise ValueError(
-                f"a {self.kind} needs [table] and [dictionary]; only an authority or a regulator goes without"
+                f"a {self.kind} needs [table] and [dictionary]; only an authority, a regulator or an agent goes without"
             )
-        if self.kind == "regulator" and (self.table is not None or self.dictionary is not None):
-            raise ValueError("a regulator brings no records; remove [table] and [dictionary]")
+        if self.kind in ("regulator", "agent") and (self.table is not None or self.dictionary is not None):
+            raise ValueError(f"{_A[self.kind]} brings no records; remove [table] and [dictionary]")
         learns = set(self.policy.recipes) - WITHOUT_LABELS
         if learns and self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
             raise ValueError(
@@ -110,6 +115,8 @@ class Institution(BaseModel, metaclass=Stated):
             )
         if self.decisions is not None and self.kind != "bank":
             raise ValueError("decisions: a table of decisions is for a bank; remove it")
+        if self.watch is not None and self.kind != "bank":
+            raise ValueError("[watch] is for a bank, which has loans to watch; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
@@ -185,10 +192,17 @@ class Institution(BaseModel, metaclass=Stated):
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
         if self.histories is not None:
-            changed["histories"] = self._moved(self.histories)
+            changed["histories"] = self.histories_at_home
         if self.encoders:
             changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
+
+    @property
+    def histories_at_home(self) -> HistoriesSource | None:
+        """The histories with a whole path, for a file in another folder."""
+        if self.histories is None or self.histories.is_database:
+            return self.histories
+        return self.histories.model_copy(update={"source": self._whole(self.histories.source)})
 
     @property
     def encoders_at_home(self) -> tuple[EncoderRule, ...]:

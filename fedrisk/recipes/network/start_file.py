@@ -19,10 +19,10 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.network.plan import make_plan
 from fedrisk.recipes.network.settings import MOST_ODDS, NetworkSettings
 from fedrisk.recipes.network.start import stated
-from fedrisk.recipes.scorecard.looked_up import own_run, refuse_other_label
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.knowledge import Beforehand
+from fedrisk.server.own_run import own_run, refuse_other_label
 from fedrisk.study import BANK, Study
 
 MOST_SOURCE = 200
