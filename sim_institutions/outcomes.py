@@ -13,7 +13,8 @@ import numpy as np
 
 from sim_institutions.health import DISTRESS
 from sim_institutions.journey import DISTRESSED
-from sim_institutions.population import YEAR, Population, Standing
+from sim_institutions.pace import YEAR
+from sim_institutions.population import Population, Standing
 from sim_institutions.random_streams import Bools, Floats, Ints, stream, uniform
 from sim_institutions.views.banks import DISTRESS_LABEL, LABEL, LATE_LABEL
 

@@ -139,7 +139,6 @@ def test_institutions_and_studies_can_be_read(province, monkeypatch):
         if name in BANKS:
             labels = [one.name for one in institution.dictionary.labels]
             assert labels == ["default", "distress", "late_30_days"]
-            assert load_institution(province / "index" / f"institutions/{name}.toml").policy.columns == ()
         else:
             assert {"lasting_fall", "yearly_fall"} <= {
                 c.history.kind for c in institution.dictionary.columns if c.history
