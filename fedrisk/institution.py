@@ -56,8 +56,9 @@ from fedrisk.models.history_file import HistoriesSource, filled, problems_of, re
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
+from fedrisk.study import BANK, DEFAULT_LABEL, HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml, toml_text
+from fedrisk.watch_rules import WatchRules
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class EncoderStatus:
 
 WITHOUT_LABELS = {"statistics"}
 """Recipes for which a bank needs no label."""
+
+
+_A = {"regulator": "a regulator", "agent": "an agent"}
 
 
 class Institution(BaseModel, metaclass=Stated):
@@ -91,6 +95,7 @@ class Institution(BaseModel, metaclass=Stated):
     histories: HistoriesSource | None = None
     encoders: tuple[EncoderRule, ...] = ()
     decisions: str | None = None
+    watch: WatchRules | None = None
     folder: Path = Path(".")
     file: Path | None = None
     _frame: pd.DataFrame | None = PrivateAttr(default=None)
@@ -99,10 +104,10 @@ class Institution(BaseModel, metaclass=Stated):
     def _complete(self) -> "Institution":
         if self.has_table and (self.table is None or self.dictionary is None):
             raise ValueError(
-                f"a {self.kind} needs [table] and [dictionary]; only an authority or a regulator goes without"
+                f"a {self.kind} needs [table] and [dictionary]; only an authority, a regulator or an agent goes without"
             )
-        if self.kind == "regulator" and (self.table is not None or self.dictionary is not None):
-            raise ValueError("a regulator brings no records; remove [table] and [dictionary]")
+        if self.kind in ("regulator", "agent") and (self.table is not None or self.dictionary is not None):
+            raise ValueError(f"{_A[self.kind]} brings no records; remove [table] and [dictionary]")
         learns = set(self.policy.recipes) - WITHOUT_LABELS
         if learns and self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
             raise ValueError(
@@ -110,6 +115,8 @@ class Institution(BaseModel, metaclass=Stated):
             )
         if self.decisions is not None and self.kind != "bank":
             raise ValueError("decisions: a table of decisions is for a bank; remove it")
+        if self.watch is not None and self.kind != "bank":
+            raise ValueError("[watch] is for a bank, which has loans to watch; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
@@ -302,6 +309,23 @@ class Institution(BaseModel, metaclass=Stated):
             return None
         more = [c for e in self.encoders if self.load_encoder(e.name) for c in e.dictionary_columns()]
         return self.dictionary.model_copy(update={"columns": (*self.dictionary.columns, *more)})
+
+    def about(self, label: str | None) -> "Institution":
+        """A bank as it is in a study about one of its labels: that one alone is read.
+
+        label: as the study names it; None for the one called ``default``, and for a bank that has none of that name the
+        bank as it is. ConfigError where a named one is not there.
+        """
+        dictionary = self.dictionary
+        if self.kind != BANK or dictionary is None:
+            return self
+        if label is None and all(one.name != DEFAULT_LABEL for one in dictionary.labels):
+            return self
+        try:
+            narrowed = dictionary.with_label(label or DEFAULT_LABEL)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from None
+        return self if narrowed == dictionary else self.model_copy(update={"dictionary": narrowed})
 
     @property
     def files(self) -> tuple[Path, ...] | None:

@@ -104,6 +104,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.recipes.statistics.settings import LevelRule, TableRule
     from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
+    from fedrisk.watch_rules import WatchRules, Webhook
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -111,6 +112,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         for name, field in study.Study.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
+    of_study |= {"warning": study.WarningRule}
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
     of_study |= {
         "statistics.measures": MeasureOfStudy,
@@ -134,6 +136,8 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "histories.series": Series,
         "encoders": EncoderRule,
         "encoders.series": Series,
+        "watch": WatchRules,
+        "watch.webhook": Webhook,
     }
     of_decisions: dict[str, type[BaseModel]] = {
         "decisions": decision_table.Decisions,
@@ -196,6 +200,7 @@ def all_keys() -> Iterator[Key]:
         for name, field in model.model_fields.items():
             if (section, name) in _NOT_WRITTEN:
                 continue
+            name = field.alias or name
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])

@@ -65,7 +65,9 @@ def _as_written(party: PartyTable, d: Dictionary) -> tuple[Dictionary, pd.DataFr
         if label.weight is not None:
             label = label.model_copy(update={"weight": _free(label.weight, frame)})
             frame[label.weight] = t.weight
-    changed = d.model_copy(update={"id": row_ids(d), "columns": columns, "label": label})
+    changed = d.model_copy(
+        update={"id": row_ids(d), "columns": columns, "label": label, "further_labels": ()}
+    )
     return Dictionary.model_validate(changed.model_dump()), frame
 
 

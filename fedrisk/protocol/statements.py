@@ -14,16 +14,26 @@ from fedrisk.data.history_kinds import HistoryRule
 from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.form import Body, Count, Digest, Name
-from fedrisk.study import BANK, Role, Study
+from fedrisk.study import BANK, DEFAULT_LABEL, Role, Study
 
 
 class LabelFacts(Body):
-    """Facts of a bank's label."""
+    """Facts of a bank's label, of the one that the study is about."""
 
+    name: Name = DEFAULT_LABEL
     horizon: Annotated[str, Field(max_length=1000)]
+    meaning: Annotated[str, Field(max_length=1000)] = ""
+    meaning_zh: Annotated[str, Field(max_length=1000)] = ""
     selection: Annotated[str, Field(max_length=1000)] | None = None
     weighted: bool
     binary: bool
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is as by default left out: members of before labels had names read the rest."""
+        content: dict[str, Any] = handler(self)
+        usual = {"name": DEFAULT_LABEL, "meaning": "", "meaning_zh": ""}
+        return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
 
 
 Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
@@ -48,6 +58,7 @@ class FeatureOf(Body):
     strength: Literal["strong", "medium", "weak"] | None = None
     direction: Literal["increasing", "decreasing"] | None
     unit: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    moving: bool = False
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +190,43 @@ def same_rules(study: Study, statements: Statements) -> None:
 
 def _said(rule: HistoryRule | None) -> str:
     return "" if rule is None else rule.digest
+
+
+def same_labels(study: Study, statements: Statements) -> None:
+    """ConfigError where banks state another label than the study names, or mean different things by it.
+
+    Where the study names none, horizons are the banks' own words, as they always were.
+    """
+    said = {bank: label for bank in study.banks if (label := statements[bank].label) is not None}
+    for bank, label in said.items():
+        if label.name != study.label_name:
+            raise ConfigError(
+                f'{bank} states label "{label.name}", and study {study.name} is about "{study.label_name}"; name the '
+                "same label in the study and in the dictionaries"
+            )
+    if study.label is None or len(said) < 2:
+        return
+    first, facts = next(iter(said.items()))
+    for bank, label in said.items():
+        keys = ("horizon", "meaning", "meaning_zh")
+        differ = [key for key in keys if getattr(label, key) != getattr(facts, key)]
+        if differ:
+            raise ConfigError(
+                f'{first} and {bank} state another {" and ".join(differ)} of label "{label.name}"; banks of one study '
+                "mean the same by it, so agree on the words and write them alike"
+            )
+
+
+def asked_label(study: Study) -> tuple[str, ...]:
+    """What a person who decides about the study reads of its label; nothing where it names none."""
+    if study.label is None:
+        return ()
+    said = study.outcome
+    meaning = f", {said.meaning}" if said.meaning else ""
+    horizon = (
+        f": {said.horizon}" if said.horizon else ": the study does not state its horizon (outcome.horizon)"
+    )
+    return (f'learns on label "{study.label}" of the banks{meaning}{horizon}',)
 
 
 def weighted(study: Study, statements: Statements) -> bool:
