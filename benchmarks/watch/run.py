@@ -29,7 +29,7 @@ import pandas as pd
 
 from benchmarks.serving.run import below, machine, memory
 from sim_institutions.consent_register import ConsentRegister
-from sim_institutions.consortium import BANK, TAX, Screen
+from sim_institutions.consortium import BANK, Screen
 from sim_institutions.ids import codes, written
 from sim_institutions.serve import HOLDERS, MEMBERS, STATE, Stage, again, applicants, build, staged
 from sim_institutions.tables import ID
@@ -61,7 +61,9 @@ def widen(stage: Stage, loans: int) -> list[str]:
         frame = pd.read_parquet(file)
         rows = frame.drop_duplicates(ID).set_index(ID)
         spelt = {str(i).strip().upper(): i for i in rows.index}
-        new = rows.loc[[spelt.get(i.strip().upper(), rows.index[0]) for i in (old[k % len(old)] for k in range(loans))]]
+        new = rows.loc[
+            [spelt.get(i.strip().upper(), rows.index[0]) for i in (old[k % len(old)] for k in range(loans))]
+        ]
         new = new.reset_index(drop=True)
         new.insert(0, ID, ids)
         if name == BANK:
@@ -86,9 +88,11 @@ def allow(stage: Stage, consent: str) -> None:
         file = stage.consortium.members[name].folder / "institution.toml"
         lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("monitoring")]
         at = lines.index("[policy.serving]") + 1
-        more = [f'purposes = ["credit_scoring", "{PURPOSE}"]'] if not any(
-            line.startswith("purposes = ") for line in lines[at:at + 8]
-        ) else []
+        more = (
+            [f'purposes = ["credit_scoring", "{PURPOSE}"]']
+            if not any(line.startswith("purposes = ") for line in lines[at : at + 8])
+            else []
+        )
         lines[at:at] = [*more, "monitoring = 100000000", f'monitoring_consent = "{consent}"']
         file.write_text("\n".join(lines) + "\n", "utf-8")
     file = stage.bank.folder / "institution.toml"
@@ -251,14 +255,19 @@ def table(found: dict[str, Any]) -> str:
         (f"rows that differ from single answers, of {SAMPLE}", f"{f['wrong']:.0f}"),
         ("killed (-9) in the middle and begun again: scores counted twice", f"{f['twice']:.0f}"),
         ("the last month once more: questions and alerts", f"{f['again']:.0f}"),
-        ("loans whose records became those of the riskiest, and alerts about them", f"{planted['planted']:,}, {planted['told']:,}"),
+        (
+            "loans whose records became those of the riskiest, and alerts about them",
+            f"{planted['planted']:,}, {planted['told']:,}",
+        ),
     ]
     return "\n".join(["| | measured |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])
 
 
 def main() -> int:
     """Measure, print, write; 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, help="of the consortium, used again where it is there")
     parser.add_argument("--enterprises", type=int, default=14_000)
     parser.add_argument("--loans", type=int, default=100_000)
