@@ -1,10 +1,10 @@
 """What a bank wants to hear of the loans that it watches: [watch] in its own file."""
 
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
@@ -68,6 +68,8 @@ class WatchRules(BaseModel):
         warning_threshold: score at or below which it warns; None takes what its study set.
     recovery: months in a row without any sign after which an event is over, so that the next one is told again.
     challenger: a model that is asked beside the watched one and raises no alerts.
+    exposure, loss_given_default: columns of the table with what is outstanding of a loan, and which share of it a
+        default loses, for expected losses on the page.
     file, webhook, command: where alerts go. seconds: for which the command may run.
     """
 
@@ -84,7 +86,17 @@ class WatchRules(BaseModel):
     warning_threshold: int | None = None
     recovery: Annotated[int, Field(ge=1, le=36)] = 3
     challenger: _Text | None = None
+    exposure: _Text | None = None
+    loss_given_default: _Text | None = None
     file: _Text | None = None
     webhook: Webhook | None = None
     command: tuple[_Text, ...] = ()
     seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.loss_given_default is not None and self.exposure is None:
+            raise ValueError(
+                "watch.loss_given_default is a share of what is outstanding; name watch.exposure as well"
+            )
+        return self

@@ -1,6 +1,7 @@
 """The figures of a watched month, gathered from what the bank keeps of it and of the months before."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fedrisk.watching.alert_book import AlertBook, Standing
 from fedrisk.watching.development import Development, development
 from fedrisk.watching.drift_counts import Reference, counted, scored
 from fedrisk.watching.history import CHALLENGER, SCORES, Kept
+from fedrisk.watching.losses import month_losses
 from fedrisk.watching.month import Month
 
 YEAR = 12
@@ -56,7 +58,7 @@ def month_figures(
         watch=kept.folder.name,
         month=str(month),
         model=about,
-        course=tuple(_risk(kept, m, rows[m], scale) for m in months[-YEAR - 1 :]),
+        course=tuple(_risk(node, kept, m, rows[m], scale) for m in months),
         grades=scale.names,
         migrations=_migrations(months, rows, scale),
         unscored=Unscored(counts=about["codes"], words={code: of_code(code) for code in about["codes"]}),
@@ -92,10 +94,10 @@ def _drift(
     return found, against
 
 
-def _risk(kept: Kept, month: Month, rows: pd.DataFrame, scale: MasterScale) -> MonthRisk:
-    return month_risk(
-        str(month), int(kept.about(month)["rows"]), rows["probability"], rows["score"], scale=scale
-    )
+def _risk(node: Node, kept: Kept, month: Month, rows: pd.DataFrame, scale: MasterScale) -> MonthRisk:
+    loans, losses = int(kept.about(month)["rows"]), month_losses(node, kept, month, rows)
+    found = month_risk(str(month), loans, rows["probability"], rows["score"], scale=scale)
+    return found if losses is None else replace(found, exposure=losses.exposure, loss=losses.loss)
 
 
 def _migrations(months: Sequence[Month], rows: Rows, scale: MasterScale) -> Migrations | None:
@@ -171,7 +173,7 @@ def _challenged(
 
 def _both(kept: Kept, month: Month) -> pd.DataFrame:
     one, other = scored(kept, month, SCORES), scored(kept, month, CHALLENGER)
-    return one.join(other, how="inner", rsuffix="_other")
+    return one.join(other.add_suffix("_other"), how="inner")
 
 
 Told = tuple[Mapping[str, Any], ...]

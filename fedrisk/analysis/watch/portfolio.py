@@ -86,22 +86,14 @@ def month_risk(
     score: ArrayLike,
     *,
     scale: MasterScale = DEFAULT_SCALE,
-    exposure: ArrayLike | None = None,
-    given_default: ArrayLike | None = None,
 ) -> MonthRisk:
-    """Of the loans with a score, (n,) each. exposure, given_default: NaN where they are not known; share lost of it.
+    """Of the loans with a score, (n,) each.
 
-    >>> found = month_risk("2026-05", 3, [0.01, 0.03], [600, 560], exposure=[100.0, 200.0], given_default=[0.5, 0.5])
-    >>> found.probability, found.loss
-    (0.02, 3.5)
+    >>> found = month_risk("2026-05", 3, [0.01, 0.03], [600, 560])
+    >>> found.probability, found.defaults, found.grades[:5]
+    (0.02, 0.04, (0, 0, 0, 1, 1))
     """
     p, s = np.asarray(probability, np.float64), np.asarray(score, np.float64)
-    at, loss = (None, None)
-    if exposure is not None:
-        amount = np.nan_to_num(np.asarray(exposure, np.float64))
-        at = float(amount.sum())
-        if given_default is not None:
-            loss = float((p * amount * np.nan_to_num(np.asarray(given_default, np.float64))).sum())
     return MonthRisk(
         month=month,
         loans=loans,
@@ -110,8 +102,6 @@ def month_risk(
         score=float(s.mean()) if len(s) else float("nan"),
         grades=tuple(np.bincount(scale.codes(p), minlength=scale.size).tolist()),
         defaults=float(p.sum()),
-        exposure=at,
-        loss=loss,
     )
 
 
