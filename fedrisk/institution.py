@@ -75,6 +75,9 @@ WITHOUT_LABELS = {"statistics"}
 """Recipes for which a bank needs no label."""
 
 
+_A = {"regulator": "a regulator", "agent": "an agent"}
+
+
 class Institution(BaseModel, metaclass=Stated):
     """One institution as its own machine knows it; ``folder`` is where its file lies, ``file`` the file itself.
 
@@ -101,10 +104,10 @@ class Institution(BaseModel, metaclass=Stated):
     def _complete(self) -> "Institution":
         if self.has_table and (self.table is None or self.dictionary is None):
             raise ValueError(
-                f"a {self.kind} needs [table] and [dictionary]; only an authority or a regulator goes without"
+                f"a {self.kind} needs [table] and [dictionary]; only an authority, a regulator or an agent goes without"
             )
-        if self.kind == "regulator" and (self.table is not None or self.dictionary is not None):
-            raise ValueError("a regulator brings no records; remove [table] and [dictionary]")
+        if self.kind in ("regulator", "agent") and (self.table is not None or self.dictionary is not None):
+            raise ValueError(f"{_A[self.kind]} brings no records; remove [table] and [dictionary]")
         learns = set(self.policy.recipes) - WITHOUT_LABELS
         if learns and self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
             raise ValueError(
@@ -189,10 +192,17 @@ class Institution(BaseModel, metaclass=Stated):
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
         if self.histories is not None:
-            changed["histories"] = self._moved(self.histories)
+            changed["histories"] = self.histories_at_home
         if self.encoders:
             changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
+
+    @property
+    def histories_at_home(self) -> HistoriesSource | None:
+        """The histories with a whole path, for a file in another folder."""
+        if self.histories is None or self.histories.is_database:
+            return self.histories
+        return self.histories.model_copy(update={"source": self._whole(self.histories.source)})
 
     @property
     def encoders_at_home(self) -> tuple[EncoderRule, ...]:

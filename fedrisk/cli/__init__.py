@@ -55,6 +55,7 @@ from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.fragility import fragility
 from fedrisk.cli.hub import hub_app
+from fedrisk.cli.index import index
 from fedrisk.cli.init import init_app
 from fedrisk.cli.losses import losses
 from fedrisk.cli.measure import measure_app
@@ -103,6 +104,7 @@ for _command in (
     contribution,
     memory,
     score,
+    index,
     fragility,
     attack,
     bench,

@@ -37,8 +37,8 @@ _PLAIN = {
     bool: "true or false",
     date: "day, as 2026-01-31",
 }
-_NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
-"""Where a file lies, which is put to what it says when it is read."""
+_NOT_WRITTEN = (("institution", "folder"), ("institution", "file"), ("dictionary.columns", "history"))
+"""Where a file lies, which is put to what it says when it is read; a rule, whose keys are a section of their own."""
 
 _STUDY = "study file"
 _INSTITUTION = "institution file"
@@ -88,6 +88,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk import study
     from fedrisk.analysis import fragility_settings, loss_rules, reward
     from fedrisk.data.dictionary import Column, Dictionary, Label
+    from fedrisk.data.history_kinds import HistoryKeys
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
     from fedrisk.deploy.node_home import NodeSettings
@@ -124,6 +125,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "table.part": Part,
         "dictionary": Dictionary,
         "dictionary.columns": Column,
+        "dictionary.columns.history": HistoryKeys,
         "dictionary.label": Label,
         "policy": Policy,
         "policy.standing": StandingRule,

@@ -52,6 +52,7 @@ def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
         absent=figures.get("absent") or {},
         reasons=tuple(_reason(r) for r in own_results.reason_counts(node, entry, said, table)),
         meanings=own_results.meanings(node, said.language),
+        warning=own_results.warning_of(node, entry),
     )
 
 

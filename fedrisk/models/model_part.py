@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fedrisk.errors import StoreError
+from fedrisk.models.index_scale import IndexScale
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Name
@@ -53,6 +54,23 @@ class GivenSum(BaseModel):
     values: tuple[int, ...] = ()
 
 
+class ServedIndex(BaseModel):
+    """What makes a model an operating health index, which is asked for months (serving/index).
+
+    Attributes:
+        moving: columns that are computed from monthly histories, so that they are known as of earlier months; at a
+            holder its own, by their names, at a bank all, as HOLDER.COLUMN.
+        still: the others, which count in every month as they are now.
+        scale: at a bank, by which its score becomes an index.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    moving: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
+    scale: IndexScale | None = None
+
+
 class ModelPart(BaseModel):
     """An institution's part.
 
@@ -83,6 +101,7 @@ class ModelPart(BaseModel):
         warning: at a bank, at which scores it warns, where its study states a rate of false alarms.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
             where it is of the card that its study made.
+        index: where it serves an operating health index.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,6 +135,7 @@ class ModelPart(BaseModel):
     measure: dict[str, Any] | None = None
     warning: WarningPoint | None = None
     edited: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    index: ServedIndex | None = None
 
     def answering(self, bank: str) -> tuple[str, ...]:
         """Who answers when ``bank`` asks: all holders but itself, where it is one of them."""
@@ -123,9 +143,11 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts are stored as before there were edits, rules or labels where they have none, so that older programs read
-        # them.
-        left_out = {key for key in ("edited", "computed", "label", "warning") if not getattr(self, key)}
+        # Parts are stored as before there were edits, rules, labels or indices where they have none, so that older
+        # programs read them.
+        left_out = {
+            key for key in ("edited", "computed", "label", "warning", "index") if not getattr(self, key)
+        }
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

@@ -15,6 +15,10 @@ KEYS_OF_A_REGISTER = 3
 """Most keys of one register at a time: an old one, its successor, and one in reserve."""
 
 
+OWN_INFORMATION = "own_information"
+"""Purpose of what an enterprise asks about itself, through its agent."""
+
+
 class Register(BaseModel):
     """A key of a register of consents whose tokens are taken.
 
@@ -60,6 +64,11 @@ class ServingPolicy(BaseModel):
     monitoring: most scores of loans that run which one bank gets in a calendar month, by any model it is served with,
         under the purpose portfolio_monitoring, which ``purposes`` has to name; 0 allows none.
     monitoring_consent: what has to come with these; None asks for what ``consent`` says.
+    index_months: most months of an operating health index in one answer, this one and those before it. Each counts as a
+        score of the enterprise (per_day, per_enterprise).
+    agents: institutions that may ask, for enterprises themselves, for an index that this one answers (docs/
+        health-index.md): of an enterprise whose token names the agent and the purpose own_information, whatever
+        ``consent`` says. None where it is empty.
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.
@@ -79,6 +88,8 @@ class ServingPolicy(BaseModel):
     screening: Annotated[int, Field(ge=0)] = 0
     monitoring: Annotated[int, Field(ge=0)] = 0
     monitoring_consent: Literal["token", "reference", "none"] | None = None
+    index_months: Annotated[int, Field(ge=1, le=18)] = 1
+    agents: tuple[Name, ...] = ()
     ages: Literal["never", "several", "always"] = "several"
     measures: tuple[MeasureRule, ...] = ()
     answers_days: Annotated[int, Field(ge=1)] = 1827

@@ -28,6 +28,7 @@ from fedrisk.report.text import (
     signed,
     unknown_cells,
 )
+from fedrisk.report.warning_words import warning_rows
 from fedrisk.report.words import sentence, word
 from fedrisk.server.results import DisclosureLine, Results
 from fedrisk.study import DEFAULT_LABEL
@@ -74,6 +75,7 @@ def operator_page(results: Results, begun: str | None = None) -> str:
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
         seen=seen(results),
         selection=selection(results),
+        warning=[] if results.warning is None else warning_rows(results.warning),
     )
 
 

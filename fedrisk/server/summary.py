@@ -95,9 +95,13 @@ def _warning(study: Study, outcome: Outcome) -> WarningPoint | None:
 
 
 def _went_without(roster: Roster, outcome: Outcome) -> tuple[Finding, ...]:
-    """That a study was not evaluated because it asked for none."""
-    asked = roster.study.evaluation.release or not (roster.study.banks and outcome.evaluated)
-    return () if asked else (Finding("went_without_evaluation"),)
+    """That a study was not evaluated because it asked for none, or that noise left no threshold of warnings."""
+    study = roster.study
+    asked = study.evaluation.release or not (study.banks and outcome.evaluated)
+    found: tuple[Finding, ...] = () if asked else (Finding("went_without_evaluation"),)
+    if study.warning is not None and _warning(study, outcome) is None:
+        found += (Finding("no_threshold", {"stated": study.warning.false_alarms}),)
+    return found
 
 
 def _calibration(counts: Counts, variance: float) -> tuple[CalibrationGroup, ...]:

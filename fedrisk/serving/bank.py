@@ -33,6 +33,8 @@ from fedrisk.serving.consulting import Table, advised
 from fedrisk.serving.current import CurrentData
 from fedrisk.serving.deployed import CHALLENGER, all_models, card_of, challengers, meant
 from fedrisk.serving.gather import Gatherer, Rows, part_of
+from fedrisk.serving.index import index_answers
+from fedrisk.serving.index_forms import IndexBody, IndexRequest
 from fedrisk.serving.later import Later, spare_uses
 from fedrisk.serving.messages import Asked
 from fedrisk.serving.own_columns import Looked, OwnRows, own_rows
@@ -139,6 +141,18 @@ class BankService:
         if setting.node.institution.decisions is None:
             return answer_table(answering, bins)
         return with_bins(table_of(self._advised(setting, request, answering.answers())), answering, bins)
+
+    def index(self, request: IndexRequest) -> IndexBody:
+        """The operating health index of each id, in order, with its scale; errors as of :meth:`score`."""
+        answers, scale = index_answers(
+            self._now().node,
+            self._asking,
+            request,
+            store=self._answers if self._remember else None,
+            seconds=self._seconds,
+            note=self.note,
+        )
+        return IndexBody(answers=answers, scale=scale)
 
     def note(self, error: BaseException) -> None:
         """The whole text goes to the institution's own log of errors."""

@@ -9,7 +9,8 @@ Token (RFC 7519), signed with Ed25519 (EdDSA, RFC 8037) by a register whose key 
   comes from a token, and the algorithm never from its header;
 * base64url is taken in its one form, JSON without repeated names, times as whole numbers.
 
-PyJWT's EdDSA verifies the signature. A token that was used up is found by `book.use_consent`, which counts by its digest.
+PyJWT's EdDSA verifies the signature. A token that was used up is found by `book.use_consent`, which counts by its
+digest.
 """
 
 import base64
@@ -82,17 +83,27 @@ class Consents:
         self._secret = secret or secrets.token_bytes(32)
         self._read: dict[str, _Claims | str] = {}
 
-    def check(self, token: str, *, enterprise: str, asker: str, purpose: str, now: float) -> Checked:
+    def check(
+        self,
+        token: str,
+        *,
+        enterprise: str,
+        asker: str,
+        purpose: str,
+        now: float,
+        always: bool = False,
+    ) -> Checked:
         """Whether a consent holds for this enterprise, bank and purpose at this time; never raises.
 
-        enterprise: as the bank wrote it or as the dictionary spells it, which is compared alike.
+        always: a token has to come, whatever the policy asks for. enterprise: as the bank wrote it or as the dictionary
+        spells it, which is compared alike.
         """
         rule = self._serving.consent_for(purpose)
-        if rule == "none":
+        if rule == "none" and not always:
             return Checked(OK)
         if not token.strip():
             return Checked("consent_missing")
-        if rule == "reference":
+        if rule == "reference" and not always:
             return self._noted(token)
         found = self._claims(token)
         if isinstance(found, str):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.as_it_is import Taking
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.history_kinds import MOST_MONTHS
 from fedrisk.data.source import TableSource
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_folder
@@ -60,6 +62,7 @@ class Found:
         of_histories: columns that come from histories, which have days of their own.
         history_day: of each enterprise's history, (n,); None where nothing comes from histories.
         has_history: which enterprises have one, (n,).
+        columns_ago: columns that are computed from histories as they were so many months before; None where none is.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -70,6 +73,16 @@ class Found:
     of_histories: frozenset[str] = frozenset()
     history_day: NDArray[np.datetime64] | None = field(default=None, repr=False)
     has_history: NDArray[np.bool_] | None = field(default=None, repr=False)
+    columns_ago: Callable[[int], Mapping[str, Any]] | None = field(default=None, repr=False)
+
+    def earlier(self, ago: int) -> Found:
+        """The same rows with what histories said so many months before the last one; all else is as it is now.
+
+        Nothing of it is counted: it was counted as it is now.
+        """
+        if self.columns_ago is None:
+            return replace(self, counters=None)
+        return replace(self, frame=self.frame.assign(**self.columns_ago(ago)), counters=None)
 
     def used_for(self, columns: Iterable[str]) -> Found:
         """The same, for a model of these columns: where one comes from histories, a row is as old as the older part.
@@ -232,8 +245,23 @@ class CurrentData:
             return found
         self._count_months(months)
         return replace(
-            found, of_histories=frozenset(from_months), history_day=months.day, has_history=months.there
+            found,
+            of_histories=frozenset(from_months),
+            history_day=months.day,
+            has_history=months.there,
+            columns_ago=partial(self._histories.columns, months) if self._histories is not None else None,
         )
+
+    def months_back(self, columns: Iterable[str]) -> int:
+        """Months before the last one for which histories give all of these columns, as far as they are stated to reach.
+
+        As many as there are where none of the columns comes from a history.
+        """
+        source, rules = self._institution.histories, self._dictionary.computed
+        spans = [rules[name].span for name in columns if name in rules]
+        if source is None or not spans:
+            return MOST_MONTHS
+        return max(0, source.months - max(spans))
 
     def _count_months(self, months: Months) -> None:
         """Count what was answered by rule of the histories: by series, months; of the file, rows."""

@@ -195,7 +195,8 @@ class Holder:
     def _decide(self, setting: _Setting, question: Question) -> tuple[Kept, dict[int, str]]:
         """Look up, count, mask and seal, and commit it all; what is refused by row."""
         asked, kind, now = question.asked, KINDS[question.part.kind], self.clock()
-        rows = Rows(asked, setting.node.institution, setting.consents, now)
+        agent = registry.is_agent(setting.node, question.part, asked.asker)
+        rows = Rows(asked, setting.node.institution, setting.consents, now, agent=agent)
         values = rows.values(kind, question.part, setting.data, now)
         book = self.book
         with book.question(now, setting.policy.serving.consent_days) as page:

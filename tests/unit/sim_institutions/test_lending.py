@@ -9,7 +9,13 @@ from sim_institutions.random_streams import stream
 
 def lent(block, asked):
     return lend(
-        block.profile, block.enterprises, block.health.levels, block.geography, asked, block.seed, block.number
+        block.profile,
+        block.enterprises,
+        block.health.levels,
+        block.geography,
+        asked,
+        block.seed,
+        block.number,
     )
 
 
