@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -104,16 +105,16 @@ def allow(stage: Stage, consent: str) -> None:
 def go_bad(stage: Stage, ids: list[str], part: float) -> list[str]:
     """The tax office's and the bank's records of some loans become those of the riskiest; their ids."""
     planted = ids[:: max(1, round(1 / part))]
-    kept = stage.bank.folder / "node"
     scores = pd.read_parquet(next(store_of(stage).glob("*/scores/2026-01.parquet")))
     worst = scores.sort_values("score")["id"].iloc[0]
     for name in (BANK, *HOLDERS):
         file = stage.consortium.members[name].folder / f"{name}.parquet"
         frame = pd.read_parquet(file).set_index(ID)
         own = [c for c in frame.columns if c not in ("active", "consent", "default_12m", "late_90_days")]
-        frame.loc[planted, own] = np.repeat(frame.loc[[worst], own].to_numpy(), len(planted), axis=0)
-        frame.reset_index().to_parquet(file, index=False)
-    assert kept.is_dir()
+        bad = frame.loc[[worst] * len(planted), own].set_axis(planted)
+        bad = bad.join(frame.loc[planted, [c for c in frame.columns if c not in own]])
+        left = frame.drop(index=planted)
+        pd.concat([left, bad[frame.columns]]).rename_axis(ID).reset_index().to_parquet(file, index=False)
     return [one for one in planted if one != worst]
 
 
@@ -193,8 +194,6 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             ids = widen(stage, given.loans)
             give_consents(stage, ids)
             file.write_text(json.dumps({"ports": stage.ports, "model": stage.model, "ids": ids}), "utf-8")
-        import shutil
-
         shutil.rmtree(store_of(stage), ignore_errors=True)
         (stage.bank.folder / "alerts.jsonl").unlink(missing_ok=True)
         allow(stage, "token")

@@ -6,7 +6,7 @@ months through the members' own handlers. Alerts are held against the truth, whi
 in the last six months at a loan that was active. Warnings are held against what the bank's workout found (outcomes):
 the share that was warned of among loans without distress, beside the interval that the study stated for it.
 
-    python benchmarks/watch/year.py [--folder DIR] [--profile demo] [--enterprises N] [--study warning] [--out FILE]
+    python benchmarks/watch/year.py [--folder DIR] [--profile demo] [--enterprises N] [--epsilon 3] [--out FILE]
 """
 
 import argparse
@@ -60,12 +60,19 @@ def province(folder: Path, given: argparse.Namespace) -> None:
         file.write_text(text + (WATCH if name == BANK else ""), "utf-8")
 
 
-def model_of(folder: Path, study: str) -> tuple[dict[str, Path], WarningPoint]:
+def model_of(folder: Path, study: str, epsilon: float) -> tuple[dict[str, Path], WarningPoint]:
     """Run the study on the development month; its model is approved and the bank's champion. Files, and threshold."""
     files = {name: folder / "institutions" / f"{name}.toml" for name in (BANK, *HOLDERS)}
     node = Node.open(files[BANK])
     if not node.store.models.parts():
-        words = ["run", folder / f"{study}.toml", "--out", folder / "results"]
+        words = [
+            "run",
+            folder / f"{study}.toml",
+            "--out",
+            folder / "results",
+            "--set",
+            f"privacy.epsilon={epsilon}",
+        ]
         subprocess.run([sys.executable, "-m", "fedrisk.cli", *map(str, words)], check=True)
         for name, file in files.items():
             one = Node.open(file)
@@ -74,7 +81,8 @@ def model_of(folder: Path, study: str) -> tuple[dict[str, Path], WarningPoint]:
             if name == BANK:
                 registry.deploy(one, part.model, as_="champion", who="a benchmark")
     (part,) = Node.open(files[BANK]).store.models.parts()
-    assert part.warning is not None, "the study states no rate of false alarms"
+    if part.warning is None:
+        raise SystemExit("the study set no threshold: too few enterprises for its evaluation at this epsilon")
     return files, part.warning
 
 
@@ -162,7 +170,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     os.environ |= {"FEDRISK_HOME": str(folder / "home"), "MONTH": "development"}
     if not (folder / "truth.json").exists():
         province(folder, given)
-    files, point = model_of(folder, given.study)
+    files, point = model_of(folder, given.study, given.epsilon)
     calendar = json.loads((folder / "months.json").read_text("utf-8"))
     name = Node.open(files[BANK]).store.models.parts()[0].name
     kept = watched(folder, files, calendar, name)
@@ -172,6 +180,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     outcomes = by_outcome(folder, kept, point)
     return {
         "profile": given.profile,
+        "epsilon": given.epsilon,
         "loans": kept.about(kept.months()[-1])["rows"],
         "alerts": len(found),
         "alerts_by_month": pd.Series([one.alert.month for one in found])
