@@ -16,11 +16,13 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,18 @@ from sim_institutions.tables import ID
 PURPOSE = "portfolio_monitoring"
 NOBODY = 1 << 41
 """Numbers of enterprises from here on are of nobody that was simulated."""
+
+SAME = (
+    "code",
+    "score",
+    "probability",
+    "grade",
+    "own_points",
+    "external_points",
+    "own_probability",
+    "reasons",
+)
+"""Fields of an answer that are held against a single one's, bit for bit."""
 
 MONTH_S, KILL_AFTER, SAMPLE, PLANTED = 60.0, 0.4, 200, 0.02
 """Claim; part of a month's time after which it is killed; single answers; part of loans whose records go bad."""
@@ -132,10 +146,21 @@ def counted(stage: Stage, name: str) -> int:
         return int(book.execute("select coalesce(sum(number), 0) from scored").fetchone()[0])
 
 
+def at_work(stage: Stage) -> float:
+    """Seconds of processors that relay, holders and the bank's service have used so far."""
+    ticks = 0
+    for name in ("operator", *MEMBERS):
+        for pid in below(stage.consortium.serving[name].process.pid):
+            fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str, Any]:
     """``fedrisk watch`` of a month: seconds, peak of memory, what it said, and scores that holders counted."""
     before = {holder: counted(stage, holder) for holder in HOLDERS}
-    began, peak = time.monotonic(), 0.0
+    began, peak, worked = time.monotonic(), 0.0, at_work(stage)
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
     service = stage.bank.start("watch", "node", "champion", f"--month={name}", "--json")
     while service.running:
         # Between its end and the next look there is nothing to read.
@@ -152,10 +177,13 @@ def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str,
     if service.process.wait():
         raise SystemExit(said)
     content = json.loads(said[said.index("{") :])
+    after_own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after_own.ru_utime + after_own.ru_stime - own.ru_utime - own.ru_stime + at_work(stage) - worked
     after = {holder: counted(stage, holder) - before[holder] for holder in HOLDERS}
     scores = content["models"]["scores"]
     return {
         "seconds": seconds,
+        "cpu_s": used,
         "peak_mb": peak,
         "loans": scores["rows"],
         "codes": scores["codes"],
@@ -164,21 +192,20 @@ def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str,
     }
 
 
-def wrong(stage: Stage, name: str, count: int) -> int:
-    """Rows of a month that differ from single answers of the bank's service, of so many."""
+def wrong(stage: Stage, name: str, count: int) -> dict[str, int]:
+    """In how many rows of a month, of so many, each field differs from a single answer of the bank's service."""
     frame = pd.read_parquet(next(store_of(stage).glob(f"*/scores/{name}.parquet")))
     sample = frame[frame["code"] == ""].sample(min(count, len(frame)), random_state=1)
     bank = pd.read_parquet(stage.bank.folder / f"{BANK}.parquet").set_index(ID)
     tokens = bank["consent"].to_dict() if "consent" in bank else {}
-    differ = 0
+    differ: Counter[str] = Counter()
     with contextlib.closing(stage.loan_system()) as system:
         for row in sample.to_dict("records"):
             heard = system.ask([row["id"]], {row["id"]: tokens.get(row["id"], "")}, purpose=PURPOSE)
             (one,) = heard.answers
-            same = ("score", "probability", "grade", "own_points", "external_points")
-            reasons = [row[f"reason_{k}"] for k in range(1, 5) if isinstance(row[f"reason_{k}"], str)]
-            differ += any(one[n] != row[n] for n in same) or list(one["reasons"]) != reasons
-    return differ
+            row["reasons"] = [row[f"reason_{k}"] for k in range(1, 5) if isinstance(row[f"reason_{k}"], str)]
+            differ.update(n for n in SAME if one[n] != row[n])
+    return dict(differ)
 
 
 def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -237,7 +264,7 @@ def figures_of(found: dict[str, Any]) -> dict[str, float]:
         "none_s": found["none"]["seconds"],
         "loans": float(found["token"]["loans"]),
         "without": float(sum(sum(m["codes"].values()) for m in months)),
-        "wrong": float(found["token"]["wrong"]),
+        "wrong": float(sum(found["token"]["wrong"].values())),
         "twice": float(found["killed"]["twice"]),
         "again": float(max(found["again"]["counted"].values()) + found["again"]["alerts"]),
         "peak_mb": max(m["peak_mb"] for m in months),
@@ -250,8 +277,9 @@ def table(found: dict[str, Any]) -> str:
     rows = [
         (f"{f['loans']:,.0f} loans with consents, the slower of two months", f"{f['token_s']:.1f} s"),
         ("the same without consents", f"{f['none_s']:.1f} s"),
+        ("seconds of processors that it takes, all processes together", f"{found['token']['cpu_s']:.0f}"),
         ("most memory of the command", f"{f['peak_mb']:.0f} MB"),
-        (f"rows that differ from single answers, of {SAMPLE}", f"{f['wrong']:.0f}"),
+        (f"fields that differ from single answers, of {SAMPLE} rows", f"{f['wrong']:.0f}"),
         ("killed (-9) in the middle and begun again: scores counted twice", f"{f['twice']:.0f}"),
         ("the last month once more: questions and alerts", f"{f['again']:.0f}"),
         (

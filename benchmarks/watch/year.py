@@ -208,6 +208,7 @@ def main() -> int:
     parser.add_argument("--profile", default="demo")
     parser.add_argument("--enterprises", type=int, help="default: the profile's")
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument(
         "--study", default="warning", help="the study file in the province's folder, without .toml"
     )

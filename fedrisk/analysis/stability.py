@@ -139,7 +139,7 @@ class Distance:
         else:
             a, centre, degrees = 1 / skew, 0.0, 1 / skew**2
         at = (self.value - c1) / math.sqrt(c2) * a + degrees + centre
-        return float(ncx2.sf(at, degrees, centre) if centre else chdtrc(degrees, max(at, 0.0)))
+        return _upper_tail(at, degrees, centre)
 
     def stability(self, level: float = 0.95) -> Stability:
         """The index less what chance adds, with its interval (a chi-squared of the same mean and variance)."""
@@ -226,3 +226,16 @@ def _strong(old: Histogram, new: Histogram, found: Homogeneity) -> NDArray[np.in
     own = rest > 0 and rest >= LEAST_BIN * math.sqrt(float((error[weak] ** 2).sum()))
     groups[weak] = len(strong) if own else groups[strong[pooled[strong].argmin()]]
     return groups
+
+
+def _upper_tail(at: float, degrees: float, centre: float) -> float:
+    """Chance that a non-central chi-squared is above ``at``.
+
+    Where its parameters are too large for the exact series it is normal (Johnson, Kotz & Balakrishnan 1995, 29.8).
+    """
+    if not centre:
+        return float(chdtrc(degrees, max(at, 0.0)))
+    try:
+        return float(ncx2.sf(at, degrees, centre))
+    except OverflowError:
+        return float(ndtr((degrees + centre - at) / math.sqrt(2 * (degrees + 2 * centre))))
