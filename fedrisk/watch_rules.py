@@ -61,7 +61,8 @@ class WatchRules(BaseModel):
         (policy.serving.monitoring). None takes the model's.
     several_days: whether a month that members' limits do not bear in a day goes on the next day, by the same command;
         else it is not begun.
-    fall: points by which a score has to fall against the best of the last ``months`` before an alert is raised.
+    fall: points by which a score has to fall against the best of the last ``months`` before an alert is raised; 0
+        raises none.
     probability: of default, from which on an alert is raised.
     warning: a warning model, asked beside the watched one; None where the watched one is one itself, or there is none.
         warning_threshold: score at or below which it warns; None takes what its study set.
@@ -78,7 +79,7 @@ class WatchRules(BaseModel):
     consent: _Text | None = None
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     several_days: bool = False
-    fall: Annotated[int, Field(ge=1, le=1000)] | None = 40
+    fall: Annotated[int, Field(ge=0, le=1000)] = 40
     months: Annotated[int, Field(ge=1, le=36)] = 3
     probability: Annotated[float, Field(gt=0, lt=1)] | None = None
     warning: _Text | None = None

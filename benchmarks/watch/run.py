@@ -16,10 +16,13 @@ import argparse
 import contextlib
 import json
 import os
+import resource
+import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,7 @@ import pandas as pd
 
 from benchmarks.serving.run import below, machine, memory
 from sim_institutions.consent_register import ConsentRegister
-from sim_institutions.consortium import BANK, TAX, Screen
+from sim_institutions.consortium import BANK, Screen
 from sim_institutions.ids import codes, written
 from sim_institutions.serve import HOLDERS, MEMBERS, STATE, Stage, again, applicants, build, staged
 from sim_institutions.tables import ID
@@ -37,6 +40,18 @@ from sim_institutions.tables import ID
 PURPOSE = "portfolio_monitoring"
 NOBODY = 1 << 41
 """Numbers of enterprises from here on are of nobody that was simulated."""
+
+SAME = (
+    "code",
+    "score",
+    "probability",
+    "grade",
+    "own_points",
+    "external_points",
+    "own_probability",
+    "reasons",
+)
+"""Fields of an answer that are held against a single one's, bit for bit."""
 
 MONTH_S, KILL_AFTER, SAMPLE, PLANTED = 60.0, 0.4, 200, 0.02
 """Claim; part of a month's time after which it is killed; single answers; part of loans whose records go bad."""
@@ -61,7 +76,9 @@ def widen(stage: Stage, loans: int) -> list[str]:
         frame = pd.read_parquet(file)
         rows = frame.drop_duplicates(ID).set_index(ID)
         spelt = {str(i).strip().upper(): i for i in rows.index}
-        new = rows.loc[[spelt.get(i.strip().upper(), rows.index[0]) for i in (old[k % len(old)] for k in range(loans))]]
+        new = rows.loc[
+            [spelt.get(i.strip().upper(), rows.index[0]) for i in (old[k % len(old)] for k in range(loans))]
+        ]
         new = new.reset_index(drop=True)
         new.insert(0, ID, ids)
         if name == BANK:
@@ -86,9 +103,11 @@ def allow(stage: Stage, consent: str) -> None:
         file = stage.consortium.members[name].folder / "institution.toml"
         lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("monitoring")]
         at = lines.index("[policy.serving]") + 1
-        more = [f'purposes = ["credit_scoring", "{PURPOSE}"]'] if not any(
-            line.startswith("purposes = ") for line in lines[at:at + 8]
-        ) else []
+        more = (
+            [f'purposes = ["credit_scoring", "{PURPOSE}"]']
+            if not any(line.startswith("purposes = ") for line in lines[at : at + 8])
+            else []
+        )
         lines[at:at] = [*more, "monitoring = 100000000", f'monitoring_consent = "{consent}"']
         file.write_text("\n".join(lines) + "\n", "utf-8")
     file = stage.bank.folder / "institution.toml"
@@ -100,16 +119,16 @@ def allow(stage: Stage, consent: str) -> None:
 def go_bad(stage: Stage, ids: list[str], part: float) -> list[str]:
     """The tax office's and the bank's records of some loans become those of the riskiest; their ids."""
     planted = ids[:: max(1, round(1 / part))]
-    kept = stage.bank.folder / "node"
     scores = pd.read_parquet(next(store_of(stage).glob("*/scores/2026-01.parquet")))
     worst = scores.sort_values("score")["id"].iloc[0]
     for name in (BANK, *HOLDERS):
         file = stage.consortium.members[name].folder / f"{name}.parquet"
         frame = pd.read_parquet(file).set_index(ID)
         own = [c for c in frame.columns if c not in ("active", "consent", "default_12m", "late_90_days")]
-        frame.loc[planted, own] = np.repeat(frame.loc[[worst], own].to_numpy(), len(planted), axis=0)
-        frame.reset_index().to_parquet(file, index=False)
-    assert kept.is_dir()
+        bad = frame.loc[[worst] * len(planted), own].set_axis(planted)
+        bad = bad.join(frame.loc[planted, [c for c in frame.columns if c not in own]])
+        left = frame.drop(index=planted)
+        pd.concat([left, bad[frame.columns]]).rename_axis(ID).reset_index().to_parquet(file, index=False)
     return [one for one in planted if one != worst]
 
 
@@ -127,10 +146,21 @@ def counted(stage: Stage, name: str) -> int:
         return int(book.execute("select coalesce(sum(number), 0) from scored").fetchone()[0])
 
 
+def at_work(stage: Stage) -> float:
+    """Seconds of processors that relay, holders and the bank's service have used so far."""
+    ticks = 0
+    for name in ("operator", *MEMBERS):
+        for pid in below(stage.consortium.serving[name].process.pid):
+            fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str, Any]:
     """``fedrisk watch`` of a month: seconds, peak of memory, what it said, and scores that holders counted."""
     before = {holder: counted(stage, holder) for holder in HOLDERS}
-    began, peak = time.monotonic(), 0.0
+    began, peak, worked = time.monotonic(), 0.0, at_work(stage)
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
     service = stage.bank.start("watch", "node", "champion", f"--month={name}", "--json")
     while service.running:
         # Between its end and the next look there is nothing to read.
@@ -147,10 +177,13 @@ def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str,
     if service.process.wait():
         raise SystemExit(said)
     content = json.loads(said[said.index("{") :])
+    after_own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after_own.ru_utime + after_own.ru_stime - own.ru_utime - own.ru_stime + at_work(stage) - worked
     after = {holder: counted(stage, holder) - before[holder] for holder in HOLDERS}
     scores = content["models"]["scores"]
     return {
         "seconds": seconds,
+        "cpu_s": used,
         "peak_mb": peak,
         "loans": scores["rows"],
         "codes": scores["codes"],
@@ -159,21 +192,20 @@ def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str,
     }
 
 
-def wrong(stage: Stage, name: str, count: int) -> int:
-    """Rows of a month that differ from single answers of the bank's service, of so many."""
+def wrong(stage: Stage, name: str, count: int) -> dict[str, int]:
+    """In how many rows of a month, of so many, each field differs from a single answer of the bank's service."""
     frame = pd.read_parquet(next(store_of(stage).glob(f"*/scores/{name}.parquet")))
     sample = frame[frame["code"] == ""].sample(min(count, len(frame)), random_state=1)
     bank = pd.read_parquet(stage.bank.folder / f"{BANK}.parquet").set_index(ID)
     tokens = bank["consent"].to_dict() if "consent" in bank else {}
-    differ = 0
+    differ: Counter[str] = Counter()
     with contextlib.closing(stage.loan_system()) as system:
         for row in sample.to_dict("records"):
             heard = system.ask([row["id"]], {row["id"]: tokens.get(row["id"], "")}, purpose=PURPOSE)
             (one,) = heard.answers
-            same = ("score", "probability", "grade", "own_points", "external_points")
-            reasons = [row[f"reason_{k}"] for k in range(1, 5) if isinstance(row[f"reason_{k}"], str)]
-            differ += any(one[n] != row[n] for n in same) or list(one["reasons"]) != reasons
-    return differ
+            row["reasons"] = [row[f"reason_{k}"] for k in range(1, 5) if isinstance(row[f"reason_{k}"], str)]
+            differ.update(n for n in SAME if one[n] != row[n])
+    return dict(differ)
 
 
 def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -189,8 +221,6 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             ids = widen(stage, given.loans)
             give_consents(stage, ids)
             file.write_text(json.dumps({"ports": stage.ports, "model": stage.model, "ids": ids}), "utf-8")
-        import shutil
-
         shutil.rmtree(store_of(stage), ignore_errors=True)
         (stage.bank.folder / "alerts.jsonl").unlink(missing_ok=True)
         allow(stage, "token")
@@ -234,7 +264,7 @@ def figures_of(found: dict[str, Any]) -> dict[str, float]:
         "none_s": found["none"]["seconds"],
         "loans": float(found["token"]["loans"]),
         "without": float(sum(sum(m["codes"].values()) for m in months)),
-        "wrong": float(found["token"]["wrong"]),
+        "wrong": float(sum(found["token"]["wrong"].values())),
         "twice": float(found["killed"]["twice"]),
         "again": float(max(found["again"]["counted"].values()) + found["again"]["alerts"]),
         "peak_mb": max(m["peak_mb"] for m in months),
@@ -247,18 +277,24 @@ def table(found: dict[str, Any]) -> str:
     rows = [
         (f"{f['loans']:,.0f} loans with consents, the slower of two months", f"{f['token_s']:.1f} s"),
         ("the same without consents", f"{f['none_s']:.1f} s"),
+        ("seconds of processors that it takes, all processes together", f"{found['token']['cpu_s']:.0f}"),
         ("most memory of the command", f"{f['peak_mb']:.0f} MB"),
-        (f"rows that differ from single answers, of {SAMPLE}", f"{f['wrong']:.0f}"),
+        (f"fields that differ from single answers, of {SAMPLE} rows", f"{f['wrong']:.0f}"),
         ("killed (-9) in the middle and begun again: scores counted twice", f"{f['twice']:.0f}"),
         ("the last month once more: questions and alerts", f"{f['again']:.0f}"),
-        ("loans whose records became those of the riskiest, and alerts about them", f"{planted['planted']:,}, {planted['told']:,}"),
+        (
+            "loans whose records became those of the riskiest, and alerts about them",
+            f"{planted['planted']:,}, {planted['told']:,}",
+        ),
     ]
     return "\n".join(["| | measured |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])
 
 
 def main() -> int:
     """Measure, print, write; 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, help="of the consortium, used again where it is there")
     parser.add_argument("--enterprises", type=int, default=14_000)
     parser.add_argument("--loans", type=int, default=100_000)

@@ -140,10 +140,7 @@ class Distance:
         else:
             a, centre, degrees = 1 / skew, 0.0, 1 / skew**2
         at = (self.value - c1) / math.sqrt(c2) * a + degrees + centre
-        if centre <= 0:
-            return float(chdtrc(degrees, max(at, 0.0)))
-        # Below the mean nothing is an alarm, and far below it the non-central distribution overflows.
-        return 0.5 if at < degrees + centre else float(ncx2.sf(at, degrees, centre))
+        return _upper_tail(at, degrees, centre)
 
     def stability(self, level: float = 0.95) -> Stability:
         """The index less what chance adds, with its interval (a chi-squared of the same mean and variance)."""
@@ -230,3 +227,16 @@ def _strong(old: Histogram, new: Histogram, found: Homogeneity) -> NDArray[np.in
     own = rest > 0 and rest >= LEAST_BIN * math.sqrt(float((error[weak] ** 2).sum()))
     groups[weak] = len(strong) if own else groups[strong[pooled[strong].argmin()]]
     return groups
+
+
+def _upper_tail(at: float, degrees: float, centre: float) -> float:
+    """Chance that a non-central chi-squared is above ``at``.
+
+    Where its parameters are too large for the exact series it is normal (Johnson, Kotz & Balakrishnan 1995, 29.8).
+    """
+    if not centre:
+        return float(chdtrc(degrees, max(at, 0.0)))
+    try:
+        return float(ncx2.sf(at, degrees, centre))
+    except OverflowError:
+        return float(ndtr((degrees + centre - at) / math.sqrt(2 * (degrees + 2 * centre))))

@@ -88,9 +88,18 @@ class LinearModel:
     weights: Floats
 
     def logits(self, x: NDArray[Any], curves: Floats) -> Floats:
-        """Log-odds (n,) of rows x (n, k) with the shared model's curves (n, m)."""
-        out: Floats = self.intercept + curves @ self.slopes + np.asarray(x, dtype=np.float64) @ self.weights
-        return out
+        """Log-odds (n,) of rows x (n, k) with the shared model's curves (n, m).
+
+        Those of a row are the same, bit for bit, whatever other rows there are: a matrix product would add up in
+        another order where there are more of them.
+        """
+        return self.intercept + _by_row(curves, self.slopes) + _by_row(x, self.weights)
+
+
+def _by_row(x: NDArray[Any], weights: Floats) -> Floats:
+    """Weighted sums of rows, (n,), each added up in the order of its own columns."""
+    out: Floats = np.multiply(x, weights, dtype=np.float64, order="C").sum(axis=1)
+    return out
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def watch(
 def _rules(rules: WatchRules, watched: Watched) -> Rules:
     """What raises alerts; ConfigError where a warning model has no threshold."""
     return Rules(
-        fall=rules.fall,
+        fall=rules.fall or None,
         months=rules.months,
         probability=rules.probability,
         warning=_threshold(rules, watched),

@@ -16,6 +16,7 @@ import pytest
 from fedrisk.clients.store.model_store import Change
 from fedrisk.errors import ConfigError
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.serving.answer_table import table_of
 from fedrisk.serving.bank import BankService
 from fedrisk.serving.grades import grade
 from fedrisk.serving.relay import Reply
@@ -100,6 +101,20 @@ def test_one_by_one_is_as_in_a_list(bank_place: Place, service: BankService) -> 
     for row in range(3):
         (answer,) = score(service, bank_place.scores["id"][row])
         assert answer.score == bank_place.scores["score"][row]
+
+
+def test_a_table_has_the_values_of_single_answers_bit_for_bit(
+    bank_place: Place, service: BankService
+) -> None:
+    ids = ("nobody", *ids_of(bank_place, 40), "enterprise-99999")
+    made = service.table(ScoreRequest(ids=ids), bins=("use",))
+    singles = table_of([score(service, id)[0] for id in ids])
+    for name in singles.column_names:
+        if name != "made":
+            assert made[name].to_pylist() == singles[name].to_pylist(), name
+    assert made["code"].to_pylist() == ["own_row", *[""] * 40, "own_row"]
+    bins = made["bin_use"].to_pylist()
+    assert bins[0] == bins[-1] == -1 and set(bins[1:-1]) <= set(range(40))
 
 
 def test_many_threads_get_their_own_rows(bank_place: Place, service: BankService, wire: Wire) -> None:
