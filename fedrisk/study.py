@@ -34,7 +34,7 @@ from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 from fedrisk.toml_file import load_toml, toml_text
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator"]
+Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator", "agent"]
 DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -58,7 +58,7 @@ NO_PRIVACY = "research run: no privacy"
 HOLDING: tuple[Role, ...] = ("holder", "guarantor", "bureau")
 """Roles with features and no labels."""
 
-WITHOUT_TABLE: tuple[Role, ...] = ("authority", "regulator")
+WITHOUT_TABLE: tuple[Role, ...] = ("authority", "regulator", "agent")
 """Roles that bring no records, and of which none is asked for."""
 
 BANK = "bank"
@@ -88,7 +88,7 @@ class Member(Settings):
     company, a credit bureau. ``regulator`` brings nothing: it keeps the key of the pseudonyms where no other member is
     named for that, and else it observes, which is to see who takes part, what all state of themselves, and the signed
     heads of all trails, and to confirm to the others that it was told the same. No features, rows, totals or scores
-    ever go to it.
+    ever go to it. ``agent`` acts for enterprises that ask for their own index, and takes part in no study.
     ``optional``: the study goes on without this one where it refuses or is not there.
     ``display_name``: what people read in place of the name, in any script; public as everything in a study.
     """
@@ -97,6 +97,14 @@ class Member(Settings):
     role: Role
     optional: bool = False
     display_name: DisplayName | None = None
+
+    @model_validator(mode="after")
+    def _no_agent(self) -> "Member":
+        if self.role == "agent":
+            raise ValueError(
+                f"{self.name} is an agent: it asks for enterprises' indices and takes part in no study; leave it out"
+            )
+        return self
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from fedrisk.attacks.recorded import Change, Lose, Record, Step, Stopped, before
 from fedrisk.attacks.small_province import COLUMNS, province
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
+from fedrisk.clients.own_work import complete
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.models.binning import Bins
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import binary_labels
-from fedrisk.recipes import recipe_of, study_from
+from fedrisk.recipes import recipe_named, recipe_of, study_from
 from fedrisk.recipes.scorecard.fitting import card_bins
 from fedrisk.releases.plan import Plan
 from fedrisk.server import knowledge
@@ -180,8 +181,12 @@ class Consortium:
         wire: bool = True,
         lose: "Lose | None" = None,
         change: "Change | None" = None,
+        own: bool = True,
     ) -> Run:
-        """The study from end to end, as ``run_study`` does it, with a record of all messages."""
+        """The study from end to end, as ``run_study`` does it, with a record of all messages.
+
+        own: whether banks fit their own models afterwards, which stay at home.
+        """
         study = study or self.study
         nodes = self.nodes
         register(nodes, self.hub)
@@ -214,6 +219,8 @@ class Consortium:
         outcome = recipe.hub(session, plan)
         outcome.record = outcome.record.signed(self.hub.identity)
         results = summarise(session, outcome, recipe.summary(outcome), engine="in-process", seconds=0.0)
+        for node in nodes.values() if own else ():
+            complete(node, attempt, recipe_named)
         return Run(study, results, roster, plan, exchange.steps, nodes, self.hub, grid, exchange)
 
 

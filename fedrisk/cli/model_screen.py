@@ -84,6 +84,14 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "themes": [one.name for one in part.sums],
         "warning": None if part.warning is None else part.warning.to_dict(),
         "bits": None if part.values is None else math.log2(part.values),
+        "index": None
+        if part.index is None
+        else {
+            "moving": list(part.index.moving),
+            "still": list(part.index.still),
+            "months": serving.index_months,
+            "error": None if part.index.scale is None else part.index.scale.error,
+        },
         "per_day": serving.per_day,
         "per_enterprise": serving.per_enterprise,
         "consent": serving.consent,
@@ -212,7 +220,35 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 per_enterprise=content["per_enterprise"],
             )
         )
+    lines += _index_lines(part, content)
     lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
+    return lines
+
+
+def _index_lines(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
+    """What is to be known of an operating health index, in sentences."""
+    index = content["index"]
+    if index is None:
+        return []
+    lines = [
+        _(
+            "it is an operating health index; month by month: {columns}",
+            columns=", ".join(index["moving"]) or "–",
+        )
+    ]
+    if index["still"]:
+        lines.append(_("as they are now in every month: {columns}", columns=", ".join(index["still"])))
+    if part.given is not None:
+        lines.append(
+            _(
+                "one answer tells {months} months at most (policy.serving.index_months), each {bits:.1f} bits and each "
+                "counted as a score",
+                months=index["months"],
+                bits=content["bits"],
+            )
+        )
+    elif index["error"] is not None:
+        lines.append(_("its scale may be wrong by {error:.1f} points", error=index["error"]))
     return lines
 
 

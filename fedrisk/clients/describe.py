@@ -214,6 +214,7 @@ def statement_of(
     ConfigError where a dictionary holds more than a statement may.
     """
     policy, label = node.institution.policy, described(node).label
+    own = {f.column for f in brought.features}
     try:
         facts = None
         if label is not None:
@@ -232,6 +233,7 @@ def statement_of(
             labelled=labelled,
             least_rows=policy.least_rows,
             features=json.loads(json.dumps([to_stated(f) for f in brought.features])),
+            computed={n: r for n, r in described(node).computed.items() if n in own},
             groups=json.loads(json.dumps([to_stated(f) for f in group_columns(study, node)])),
             label=facts,
             scores=policy.scores,

@@ -4,6 +4,7 @@ It reads the institution's own store and nothing of anybody else; nothing of it 
 entry, also of one that left nothing. Scores that could not be written are made from what the attempt kept.
 """
 
+import contextlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -239,13 +240,16 @@ def export(
 
 
 def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
-    """Make scores and own figures once more from what an attempt kept, at no release and no charge, and read them back.
+    """Make scores, own models and figures from what an attempt kept, at no release and no charge, and read them back.
+
+    Once the attempt is over, messages of other studies are served meanwhile: how long it takes hangs on single labels,
+    and no answer may wait for it.
 
     Errors: ConfigError where nothing is owed, DataError where the table changed since, StoreError where they cannot be
-    written again.
+    written.
     """
     node = node.opened()
-    with node.store.one_at_a_time():
+    with node.store.own_work():
         trial = Attempt(node, node.store.attempt(attempt))
         if recipe.fetch is None or trial.state.owed is None:
             raise ConfigError(
@@ -253,7 +257,10 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
                 "or ended before scores were there"
             )
         try:
-            recipe.fetch(trial)
+            with contextlib.nullcontext() if trial.state.over else node.store.one_at_a_time():
+                keep = recipe.fetch(trial)
+            with node.store.one_at_a_time():
+                keep()
         except DataError as error:
             raise DataError(
                 f"{error}. Scores are made from the table as it was in the study: put that back, and fetch again"

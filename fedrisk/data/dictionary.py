@@ -35,6 +35,7 @@ from pydantic import (
     model_validator,
 )
 
+from fedrisk.data.history_kinds import HistoryRule, folded, unfolded
 from fedrisk.data.special import Special, special_problems
 from fedrisk.data.text import Codes, Value, canonical
 from fedrisk.errors import ConfigError
@@ -75,6 +76,7 @@ _SHARED = (
     "special",
     "strength",
     "direction",
+    "history",
 )
 
 
@@ -103,11 +105,19 @@ class Column(_Frozen):
 
     ``meaning_zh`` is the meaning in Chinese, shown to those who read Chinese in place of ``meaning``.
 
+    A column may be computed from a monthly history of the institution (``[histories]`` of its file) in place of being
+    read from the table: ``history`` names the series, and ``kind``, ``months`` and ``before`` say how
+    (`fedrisk.data.history_kinds`). It is a number from then on, with the bounds, bins and meaning that follow from the
+    rule unless it states others.
+
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
     >>> trades = {"-9.0": "no record", "-8": "no usable trade"}
     >>> Column(name="trades", kind="number", meaning="open trades", low=0, high=100, special=trades).special
     (('-9', 'no record'), ('-8', 'no usable trade'))
+    >>> column = Column(name="invoice_fall", history="invoices", kind="fall", months=3, before=12)
+    >>> column.kind, column.low, column.high, str(column.history)
+    ('number', -3.0, 3.0, 'history = "invoices", kind = "fall", months = 3, before = 12')
     """
 
     name: str = Field(min_length=1)
@@ -130,12 +140,14 @@ class Column(_Frozen):
     prefix: int | None = Field(default=None, ge=1)
     missing_values: tuple[Value, ...] = ()
     special: Special = ()
+    history: HistoryRule | None = Field(default=None, exclude_if=lambda rule: rule is None)
     feature: bool = True
     drafted: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
     def _bins_list_or_number(cls, raw: Any) -> Any:
+        raw = unfolded(raw) if isinstance(raw, Mapping) else raw
         if isinstance(raw, Mapping) and isinstance(raw.get("bins"), int) and "bin_count" not in raw:
             return {**{k: v for k, v in raw.items() if k != "bins"}, "bin_count": raw["bins"]}
         return raw
@@ -321,6 +333,18 @@ class Dictionary(_Frozen):
             f'column "{name}" is not in the dictionary; {_did_you_mean(name, [c.name for c in self.columns])}'
         )
 
+    @property
+    def computed(self) -> dict[str, HistoryRule]:
+        """Rules of the columns that are computed from histories, by the columns' names."""
+        return {c.name: c.history for c in self.columns if c.history is not None}
+
+    @property
+    def of_table(self) -> Dictionary:
+        """The dictionary without columns that are computed from histories: what is read from the table."""
+        if not self.computed:
+            return self
+        return self.model_copy(update={"columns": tuple(c for c in self.columns if c.history is None)})
+
     def public(self) -> dict[str, Any]:
         """What other institutions and the hub may see: no names or codes of the table itself.
 
@@ -331,7 +355,7 @@ class Dictionary(_Frozen):
         columns = []
         for c in self.columns:
             # Left out where there are none, so that dictionaries from before there were any keep their digest.
-            none = {key for key in ("special", "meaning_zh") if not getattr(c, key)}
+            none = {key for key in ("special", "meaning_zh", "history") if not getattr(c, key)}
             columns.append(c.model_dump(mode="json", exclude=own | none))
         label = None if self.label is None else self.label.public()
         more = {"labels": [one.public() for one in self.further_labels]} if self.further_labels else {}
@@ -340,7 +364,7 @@ class Dictionary(_Frozen):
     def stated(self) -> dict[str, Any]:
         """What a file says of it under ``[dictionary]``, without what is as by default."""
         content = self.model_dump(exclude_defaults=True)
-        content["columns"] = [_stated_column(c) for c in self.columns]
+        content["columns"] = [stated_column(c) for c in self.columns]
         content.pop("label", None)
         content.pop("further_labels", None)
         listed = self.labels
@@ -362,11 +386,12 @@ class Dictionary(_Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _stated_column(c: Column) -> dict[str, Any]:
+def stated_column(c: Column) -> dict[str, Any]:
+    """What a file says of a column, without what is as by default."""
     content = c.model_dump(exclude_defaults=True)
     if c.special:
         content["special"] = dict(c.special)
-    return content
+    return content if c.history is None else folded(content, c.history)
 
 
 def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
@@ -450,6 +475,8 @@ def _column_problems(c: Column) -> list[str]:
             found += [f'{k} is for kind "{kind}", not "{c.kind}"; remove it' for k in keys if k in given]
     if c.grid == "log" and c.kind != "number":
         found.append(f'grid = "log" is for kind "number", not "{c.kind}"; remove it')
+    if c.history is not None:
+        found += _history_problems(c)
     if c.kind == "number":
         found += _number_problems(c)
     if c.kind == "category":
@@ -467,6 +494,19 @@ def _column_problems(c: Column) -> list[str]:
     return found
 
 
+def _history_problems(c: Column) -> list[str]:
+    found = []
+    if c.kind != "number":
+        found.append(f"is computed from a history and so is a number, not a {c.kind}; correct kind")
+    given = [key for key in ("source", "missing_values", "special", "prefix") if getattr(c, key)]
+    if given:
+        found.append(
+            f"{', '.join(given)} is for columns of the table, and this one is computed from a history; remove it "
+            "(codes of gaps are missing_values of the series, in [[histories.series]])"
+        )
+    return found
+
+
 def _number_problems(c: Column) -> list[str]:
     found = []
     if c.monotone is not None and c.direction is not None:
@@ -478,7 +518,7 @@ def _number_problems(c: Column) -> list[str]:
         found.append("bins (public edges) and bin_count (private edges) exclude each other; remove one")
     if (c.low is None) != (c.high is None):
         found.append("low and high are given together; add the other bound")
-    elif c.low is None and c.bins is None and c.feature:
+    elif c.low is None and c.bins is None and c.feature and (c.history is None or c.history.over):
         found.append(
             "a number needs public bounds low and high, or public edges in bins; bounds "
             "taken from the data would leak"

@@ -34,7 +34,10 @@ _BY_KIND = {
 
 _ORDER = (
     "name",
+    "history",
     "kind",
+    "months",
+    "before",
     "source",
     "unit",
     "meaning",
@@ -245,8 +248,10 @@ def _merged(current: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
 
 def _added(text: str, name: str, settings: Mapping[str, Any], *, by: str, day: str) -> str:
     given = {k: v for k, v in settings.items() if v is not None}
-    wanted = {"name": name, "kind": "number", "meaning": name, **given}
-    if wanted["kind"] == "date":
+    # What a column from a history is and means follows from its rule.
+    usual = {} if "history" in given else {"kind": "number", "meaning": name}
+    wanted = {"name": name, **usual, **given}
+    if wanted.get("kind") == "date":
         wanted.setdefault("feature", False)
     _check(name, wanted, is_label=False)
     ordered = sorted(wanted, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER))

@@ -120,7 +120,7 @@ def _serving_notes(found: Looked) -> list[Finding]:
 
 
 def _read(found: Looked, dictionary: Dictionary | None) -> None:
-    """The table with the columns of trained encoders, and its checks."""
+    """The table with the columns from histories and of trained encoders, and its checks."""
     institution = found.node.institution
     if institution.table is None or dictionary is None:
         return
@@ -135,6 +135,8 @@ def _read(found: Looked, dictionary: Dictionary | None) -> None:
         found.rows, found.labels = len(table), labels_of(table)
         broken = any(c.severity == "error" for c in found.checks)
         found.table = table if broken else institution.encoded(table)
+        # What was noted on the file of histories.
+        found.checks += found.table.checks[len(table.checks) :]
 
 
 def _without(dictionary: Dictionary, gone: set[str]) -> Dictionary | None:

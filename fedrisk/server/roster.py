@@ -31,6 +31,7 @@ from fedrisk.protocol.statements import (
     features_of_roles,
     same_encoders,
     same_labels,
+    same_rules,
     statements_from,
     trainer_rows,
 )
@@ -143,6 +144,7 @@ def check_statements(study: Study, statements: Statements) -> None:
     check_groups(study, statements)
     same_labels(study, statements)
     same_encoders(study, statements)
+    same_rules(study, statements)
 
 
 def stated(agreed: Mapping[str, Payload], study: Study) -> dict[str, Statement]:
