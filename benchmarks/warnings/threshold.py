@@ -118,9 +118,7 @@ def run(world: Population, size: int, epsilon: float, bins: str, draws: int, see
 
 def _held(world: Population, point: Any, rng: np.random.Generator) -> tuple[float, ...]:
     """True rates at a threshold, whether intervals hold them, and with their own draw the rate of fresh rows."""
-    alarms, recall = (
-        np.searchsorted(s, point.score, side="right") / len(s) for s in (world.good, world.bad)
-    )
+    alarms, recall = (np.searchsorted(s, point.score, side="right") / len(s) for s in (world.good, world.bad))
     fresh = rng.binomial(FRESH, alarms) / FRESH
     f, r = point.false_alarms, point.recall
     # Fresh rows are drawn as well: by as much a rate of theirs may lie beyond an interval of the true one.
@@ -128,7 +126,9 @@ def _held(world: Population, point: Any, rng: np.random.Generator) -> tuple[floa
     return (
         float(alarms),
         f.low <= alarms <= f.high,
-        f.value - math.hypot(f.value - f.low, drawn) <= fresh <= f.value + math.hypot(f.high - f.value, drawn),
+        f.value - math.hypot(f.value - f.low, drawn)
+        <= fresh
+        <= f.value + math.hypot(f.high - f.value, drawn),
         f.high - f.low,
         float(recall),
         r.low <= recall <= r.high,

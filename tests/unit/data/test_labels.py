@@ -31,7 +31,10 @@ def test_a_dictionary_of_one_label_keeps_its_bytes():
     assert not {"name", "meaning", "meaning_zh"} & one.model_dump()["label"].keys()
     assert "further_labels" not in one.model_dump() and "labels" not in one.public()
     assert one.public()["label"].keys() == {"horizon", "selection", "weighted"}
-    assert one.public_digest() == load_dictionary({**ONE, "label": {**DEFAULT, "name": "default"}}).public_digest()
+    assert (
+        one.public_digest()
+        == load_dictionary({**ONE, "label": {**DEFAULT, "name": "default"}}).public_digest()
+    )
 
 
 def test_with_label_leaves_one_and_the_table_has_that(tmp_path):
@@ -51,7 +54,9 @@ def test_public_facts_hold_no_column_and_no_code():
     ]
 
 
-@pytest.mark.parametrize("content", [ONE, TWO, {**TWO, "label": None}, {**ONE, "label": None, "labels": [DISTRESS]}])
+@pytest.mark.parametrize(
+    "content", [ONE, TWO, {**TWO, "label": None}, {**ONE, "label": None, "labels": [DISTRESS]}]
+)
 def test_a_dictionary_that_is_written_reads_the_same(content):
     made = load_dictionary({k: v for k, v in content.items() if v is not None})
     for d in (made, *(made.with_label(label.name) for label in made.labels)):
@@ -64,8 +69,14 @@ def test_a_dictionary_that_is_written_reads_the_same(content):
     [
         ({"labels": [{**DISTRESS, "name": "default"}]}, 'labels: the name "default" is used 2 times'),
         ({"labels": [DISTRESS, DISTRESS]}, 'the name "distress" is used 2 times'),
-        ({"labels": [{**DISTRESS, "column": "debt"}]}, 'reads the label "distress" as a feature, which leaks it'),
-        ({"labels": [{**DISTRESS, "positive": []}]}, 'label "distress": positive and negative are given together'),
+        (
+            {"labels": [{**DISTRESS, "column": "debt"}]},
+            'reads the label "distress" as a feature, which leaks it',
+        ),
+        (
+            {"labels": [{**DISTRESS, "positive": []}]},
+            'label "distress": positive and negative are given together',
+        ),
         ({"labels": [{**DISTRESS, "horizon": "FILL IN"}]}, 'label "distress": horizon says "FILL IN"'),
         ({"labels": [{**DISTRESS, "drafted": True}]}, 'confirmed by nobody \\(the label "distress"\\)'),
         ({"labels": [{**DISTRESS, "name": "In distress"}]}, 'label "In distress": name'),
@@ -88,7 +99,11 @@ def bank(**dictionary):
 
 def test_an_institution_is_narrowed_to_the_study_s_label():
     two = bank(**TWO)
-    assert two.about(None).dictionary.labels == two.about("default").dictionary.labels == two.dictionary.labels[:1]
+    assert (
+        two.about(None).dictionary.labels
+        == two.about("default").dictionary.labels
+        == two.dictionary.labels[:1]
+    )
     assert two.about("distress").dictionary.label.column == "trouble"
     one = bank(**ONE)
     assert one.about(None) is one
