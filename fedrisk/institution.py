@@ -56,8 +56,9 @@ from fedrisk.models.history_file import HistoriesSource, filled, problems_of, re
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
+from fedrisk.study import BANK, DEFAULT_LABEL, HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml, toml_text
+from fedrisk.watch_rules import WatchRules
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Institution(BaseModel, metaclass=Stated):
     histories: HistoriesSource | None = None
     encoders: tuple[EncoderRule, ...] = ()
     decisions: str | None = None
+    watch: WatchRules | None = None
     folder: Path = Path(".")
     file: Path | None = None
     _frame: pd.DataFrame | None = PrivateAttr(default=None)
@@ -113,6 +115,8 @@ class Institution(BaseModel, metaclass=Stated):
             )
         if self.decisions is not None and self.kind != "bank":
             raise ValueError("decisions: a table of decisions is for a bank; remove it")
+        if self.watch is not None and self.kind != "bank":
+            raise ValueError("[watch] is for a bank, which has loans to watch; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
@@ -188,10 +192,17 @@ class Institution(BaseModel, metaclass=Stated):
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
         if self.histories is not None:
-            changed["histories"] = self._moved(self.histories)
+            changed["histories"] = self.histories_at_home
         if self.encoders:
             changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
+
+    @property
+    def histories_at_home(self) -> HistoriesSource | None:
+        """The histories with a whole path, for a file in another folder."""
+        if self.histories is None or self.histories.is_database:
+            return self.histories
+        return self.histories.model_copy(update={"source": self._whole(self.histories.source)})
 
     @property
     def encoders_at_home(self) -> tuple[EncoderRule, ...]:
@@ -298,6 +309,23 @@ class Institution(BaseModel, metaclass=Stated):
             return None
         more = [c for e in self.encoders if self.load_encoder(e.name) for c in e.dictionary_columns()]
         return self.dictionary.model_copy(update={"columns": (*self.dictionary.columns, *more)})
+
+    def about(self, label: str | None) -> "Institution":
+        """A bank as it is in a study about one of its labels: that one alone is read.
+
+        label: as the study names it; None for the one called ``default``, and for a bank that has none of that name the
+        bank as it is. ConfigError where a named one is not there.
+        """
+        dictionary = self.dictionary
+        if self.kind != BANK or dictionary is None:
+            return self
+        if label is None and all(one.name != DEFAULT_LABEL for one in dictionary.labels):
+            return self
+        try:
+            narrowed = dictionary.with_label(label or DEFAULT_LABEL)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from None
+        return self if narrowed == dictionary else self.model_copy(update={"dictionary": narrowed})
 
     @property
     def files(self) -> tuple[Path, ...] | None:

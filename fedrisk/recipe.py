@@ -124,11 +124,11 @@ class Recipe:
         known when the study is described; its errors refuse the study.
     hub: the hub's side, exchanges and then arithmetic. actions: what a node answers, besides what all recipes share.
     summary: sections for the report. baselines: studies to hold a research run against, by heading. requires:
-    optional packages, asked for before anything is paid. fetch: at an institution, makes what a study left there once
-    more from what its attempt kept; nothing is released or charged. part: at an institution, its part of the model that
-    serves, as it follows from what its attempt kept; None where a recipe leaves none. edited_part: the same of an
-    edited card, once it follows from what its attempt kept. aligned: whether a study's rows
-    are aligned; without alignment the first exchange of the recipe follows describe, and tells all who takes part.
+    optional packages, asked for before anything is paid. fetch: at an institution, makes what a study leaves there from
+    what its attempt kept, and gives what writes it; nothing is released or charged. part: at an institution, its part
+    of the model that serves, as it follows from what its attempt kept; None where a recipe leaves none. edited_part:
+    the same of an edited card, once it follows from what its attempt kept. aligned: whether a study's rows are aligned;
+    without alignment the first exchange of the recipe follows describe, and tells all who takes part.
     format: the format in which a study is stated at least, so that no version takes part which would do less for it.
     labels: whether banks bring labels, on which something is learnt and evaluated. label_price: what a flipped label
     costs, in prices of a record made zero: twice, unless it is proved to be less. breaks: what of a policy a study
@@ -150,7 +150,7 @@ class Recipe:
     summary: Callable[["Outcome"], tuple[Section, ...]]
     requires: tuple[str, ...] = ()
     beforehand: Callable[["Node", Study, "Table", int | None], None] = _nothing
-    fetch: Callable[["Attempt"], None] | None = None
+    fetch: "Callable[[Attempt], Callable[[], None]] | None" = None
     part: Callable[["Attempt"], "ModelPart"] | None = None
     edited_part: Callable[["Attempt", "EditedCard"], "ModelPart"] | None = None
     baselines: Callable[[Study], Mapping[str, Study]] = _no_baselines
@@ -172,10 +172,11 @@ class Recipe:
         try:
             self._check_deadlines(study)
             self._check_groups(study)
+            self._check_label(study)
             self.members(full, None)
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
-        needed = self.format(full)
+        needed = max(self.format(full), full.least_format)
         return full if full.format >= needed else full.model_copy(update={"format": needed})
 
     def without(self, study: Study, names: Collection[str]) -> Study:
@@ -201,6 +202,18 @@ class Recipe:
             raise ConfigError(
                 f"evaluation.groups is of models that banks' labels are held against, and recipe {self.name} makes "
                 "none; remove it"
+            )
+
+    def _check_label(self, study: Study) -> None:
+        """ConfigError where a label is named and nothing is learnt on one, or a threshold is asked for without."""
+        learns = self.labels and study.banks
+        if study.label is not None and not learns:
+            raise ConfigError(
+                f"label names what is learnt at banks, and recipe {self.name} learns on no label here; remove it"
+            )
+        if study.warning is not None and self.name != "scorecard":
+            raise ConfigError(
+                f"[warning] is of a scorecard's scores, and the recipe is {self.name}; remove it, or take the scorecard"
             )
 
     def require(self) -> None:

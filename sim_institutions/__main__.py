@@ -151,7 +151,9 @@ def _advance(words: list[str]) -> None:
         description="Write further months of a province that --months has written, as if written at once.",
     )
     parser.add_argument("folder", type=Path, help="the province, for example demo")
-    parser.add_argument("--months", type=int, default=1, metavar="K", help="how many, for example 6; default 1")
+    parser.add_argument(
+        "--months", type=int, default=1, metavar="K", help="how many, for example 6; default 1"
+    )
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes; the bytes stay the same")
     given = parser.parse_args(words)
     try:

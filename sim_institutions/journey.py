@@ -286,10 +286,12 @@ def _risk(
         levels = {name: levels[name] for name in (*MOVING, "conduct")}
         since = steps.since_at[month] + (MONTHS - 1 - month)
         course, depth = steps.course_at[month], steps.depth_at[month]
-        grown = enterprises if aging is None else replace(enterprises, age=aged(enterprises.age, aging, month + 1))
-        out[month] = log_odds(
-            grown, levels, health.carbon, course, since, depth, interactions=interactions
+        grown = (
+            enterprises
+            if aging is None
+            else replace(enterprises, age=aged(enterprises.age, aging, month + 1))
         )
+        out[month] = log_odds(grown, levels, health.carbon, course, since, depth, interactions=interactions)
     return out
 
 

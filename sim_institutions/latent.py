@@ -47,8 +47,5 @@ def latent(window: Window, distressed: Bools) -> dict[str, Floats | Ints | Bools
         "distress_began": (health.course == DISTRESS) & (health.since == last),
         "probability": logistic(health.risk + np.float32(window.intercept)),
         "late_within_a_year": window.default,
-        **{
-            f"loan_{bank.name}": standing.active[:, i]
-            for i, bank in enumerate(window.profile.banks)
-        },
+        **{f"loan_{bank.name}": standing.active[:, i] for i, bank in enumerate(window.profile.banks)},
     }

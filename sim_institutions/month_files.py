@@ -1,21 +1,30 @@
 """Writes a province that moves on: institutions' files, studies, tables of each month, the truth; and goes on with one."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sim_institutions.files import WORKERS, study, small_delta, write_institutions
 from sim_institutions.geometry import write_counties
+from sim_institutions.institutions import Office
+from sim_institutions.monthly import monthly
 from sim_institutions.months import FOLDER, MOST_MONTHS, Moving, calendar, folder_of, write_months
-from sim_institutions.profiles import PROFILES
+from sim_institutions.profiles import PROFILES, Profile
 from sim_institutions.shifts import Shift
 from sim_institutions.shocks import Shock
 from sim_institutions.statistics_files import loss_study, write_rules
+from sim_institutions.toml_text import pairs
 
 TRUTH, CALENDAR = "truth.json", "months.json"
 # A version a month for two years, and each institution's ledger counts all of them.
 POLICY = {"cap_epsilon": 12.0, "scored_versions": 60}
+# Folder of the institutions' files of the health index.
+INDEX = "index"
+# Rate of false alarms of warnings, and the share of active loans that are in distress.
+FALSE_ALARMS, DISTRESSED_SHARE = 0.052, 0.039
 Rows = dict[int, dict[str, int]]
 
 
@@ -33,10 +42,8 @@ def write_moving(
 ) -> Rows:
     """Write everything into ``out``; rows of each institution in each month, 0 the development month."""
     rows = write_months(moving, out, workers, say)
-    profile = PROFILES[moving.profile]
-    write_institutions(
-        profile, out, tables="../${MONTH}", research=research, histories=moving.histories, policy=POLICY
-    )
+    months = moving.history_months if moving.histories else 0
+    _write_offices(PROFILES[moving.profile], out, research, months)
     _write_studies(moving, rows[0], out)
     write_counties(out / "counties.geojson")
     write_rules(moving.enterprises, out)
@@ -101,11 +108,34 @@ def _write_calendar(moving: Moving, out: Path) -> None:
     _write(out / TRUTH, json.dumps(said, ensure_ascii=False, indent=1) + "\n")
 
 
+def _write_offices(profile: Profile, out: Path, research: bool, months: int) -> None:
+    """The institutions' files, and those of the index, where banks bring labels alone."""
+    for folder, closed in ((out, False), (out / INDEX, True)):
+
+        def changed(office: Office, closed: bool = closed) -> Office:
+            own = monthly(office, months)
+            return replace(own, policy={"columns": []}) if closed and office.bank is not None else own
+
+        write_institutions(
+            profile,
+            folder,
+            tables="../../${MONTH}" if closed else "../${MONTH}",
+            research=research,
+            policy=POLICY,
+            changed=changed,
+        )
+    shutil.rmtree(out / INDEX / "tax_offices")
+
+
 def _write_studies(moving: Moving, rows: dict[str, int], out: Path) -> None:
     """Studies of the development month: default, warnings, the health index, and losses."""
     profile, largest = PROFILES[moving.profile], max(rows.values())
-    made = study(profile, moving.enterprises, largest)
-    _write(out / "study.toml", made)
+    plan = (profile, moving.enterprises, largest)
+    _write(out / "study.toml", study(*plan))
+    warning = "[warning]\n" + pairs({"false_alarms": FALSE_ALARMS})
+    name = f"{profile.name}_warning"
+    _write(out / "warning.toml", study(*plan, name, label="distress", rate=DISTRESSED_SHARE, more=[warning]))
+    _write(out / "health.toml", study(*plan, f"{profile.name}_health"))
     _write(out / "losses.toml", loss_study(profile, small_delta(largest)))
 
 

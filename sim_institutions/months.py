@@ -8,6 +8,7 @@ a loan, and the truth that no institution knows.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,14 @@ from sim_institutions.series import observe
 from sim_institutions.shifts import Shift, shifted
 from sim_institutions.shocks import Shock
 from sim_institutions.tables import TableFiles, Tables, generated, institution_tables, packed
+from sim_institutions.views.banks import ACTIVE
 
 # Enterprises of a block: fewer than of a single table, since so many months of them are in memory.
 MONTHS_BLOCK = 1 << 14
-# The first month after the development month and after m01: a January each. Before the development month the population
-# has gone on for 31 months, so that loans, courses and ages are as they stay.
-DEVELOPMENT, FIRST = 49, 61
+# The first month after the development month and after m01: a January each, since what is seen at a quarter's end serves
+# in all months. Before the development month the population has gone on for 30 months, so that loans, courses and ages
+# are as they stay.
+DEVELOPMENT, FIRST = 48, 60
 # The calendar year of the first month of all.
 FIRST_YEAR = 2021
 MOST_MONTHS, MOST_HISTORY = 60, 36
@@ -63,7 +66,8 @@ class Moving:
 
     def constants(self) -> Constants:
         """Of all blocks."""
-        return pilot_constants(PROFILES[self.profile], self.seed)
+        found = pilot_constants(PROFILES[self.profile], self.seed)
+        return replace(found, intercept=found.intercept + MONTHLY.odds[self.profile])
 
     def population(self, constants: Constants, number: int) -> Population:
         """Block ``number`` over all months."""
@@ -84,7 +88,7 @@ def period_of(number: int) -> int:
     """The period of the population of month ``number``; 0 is the development month.
 
     >>> period_of(0), period_of(1), period_of(2)
-    (32, 44, 45)
+    (31, 43, 44)
     """
     return MONTHLY.period(FIRST + number - 1 if number else DEVELOPMENT)
 
@@ -110,10 +114,20 @@ def calendar(number: int) -> str:
     """The calendar month at whose end a month's tables are made.
 
     >>> calendar(0), calendar(1), calendar(14)
-    ('2025-01', '2026-01', '2027-02')
+    ('2024-12', '2025-12', '2027-01')
     """
     year, month = divmod(MONTHLY.month(period_of(number)) - 1, 12)
     return f"{FIRST_YEAR + year}-{month + 1:02d}"
+
+
+def last_day(number: int) -> date:
+    """The day at whose end a month's tables are made.
+
+    >>> str(last_day(1)), str(last_day(2))
+    ('2025-12-31', '2026-01-31')
+    """
+    year, month = map(int, calendar(number).split("-"))
+    return date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
 
 
 # Settings, constants of all blocks, number of the block, and the first month that is written.
@@ -137,7 +151,9 @@ def month_tables(job: Job) -> Tables:
     return tables
 
 
-def _month(moving: Moving, population: Population, standing: Standing, outcome: Outcome, number: int) -> Tables:
+def _month(
+    moving: Moving, population: Population, standing: Standing, outcome: Outcome, number: int
+) -> Tables:
     folder = f"{folder_of(number)}/"
     tables: Tables = {}
     labels = outcome.labels(standing)
@@ -146,7 +162,7 @@ def _month(moving: Moving, population: Population, standing: Standing, outcome: 
     for office, found in seen(moving, window, labels, number):
         ids = _written(office, window, found.rows)
         kept = moving.histories and office.bank is None
-        tables |= institution_tables(office.name, ids, found, folder, histories=kept)
+        tables |= institution_tables(office.name, ids, found, folder, histories=kept, ends=last_day(number))
     if number > 0:
         tables |= _outcomes(moving, population, outcome, standing, number, codes)
         tables |= _applications(moving, standing, number, codes)
@@ -168,7 +184,7 @@ def seen(
             own = {name: values[rows, bank] for name, values in labels.items()}
             if number > 0:
                 own = {name: np.full_like(values, np.nan) for name, values in own.items()}
-            found = replace(found, columns={**found.columns, **own, "active": active})
+            found = replace(found, columns={**found.columns, **own, ACTIVE: active})
         yield office, found
 
 
@@ -242,6 +258,8 @@ def write_months(
         for done, tables in enumerate(made, start=1):
             files.write(tables)
             passed, finished = time.monotonic() - started, sum(moving.blocks[:done])
-            say(f"{finished:,} of {moving.enterprises:,} enterprises, to {folder_of(moving.months)}, {passed:.0f} s")
+            say(
+                f"{finished:,} of {moving.enterprises:,} enterprises, to {folder_of(moving.months)}, {passed:.0f} s"
+            )
     wanted = range(first, moving.months + 1)
     return {number: files.rows_of(names, f"{folder_of(number)}/") for number in wanted}

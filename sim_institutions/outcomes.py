@@ -19,6 +19,8 @@ from sim_institutions.views.banks import DISTRESS_LABEL, LABEL, LATE_LABEL
 
 # Months within which a bank's workout finds out whether a borrower is in distress.
 FOUND = 3
+# Months that distress is old when a workout calls it so: two bad months may be a dip.
+SEEN = 2
 # Months that the label of 30 days late looks ahead.
 SOON = 3
 
@@ -103,11 +105,11 @@ class Outcome:
 
 
 def under_way(population: Population, standing: Standing) -> Bools:
-    """Who is in distress that does not yet recover, (n,)."""
+    """Who is in distress that can be seen and does not yet recover, (n,): it began two to eight months ago."""
     last, count = standing.month - 1, len(standing.due)
     journey = population.journey
     age = last - journey.since[last, :count]
-    found: Bools = (journey.course[last, :count] == DISTRESS) & (age < DISTRESSED)
+    found: Bools = (journey.course[last, :count] == DISTRESS) & (age >= SEEN) & (age < DISTRESSED)
     return found
 
 

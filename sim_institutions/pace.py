@@ -7,7 +7,7 @@ distributions stay (`Pace.steady`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,7 +31,8 @@ class Pace:
     the enterprises that close, and of those that became late. repaid: share of the loans that end. barred: periods for
     which no bank lends to an enterprise that was late. workout: periods after which its loans are written off.
     began: months over which the share of each course comes in. common: standard deviation of the common shocks of
-    sectors, counties and clusters. returns: part of a rise or fall by a slow course that is left a month after.
+    sectors, counties and clusters. odds: by profile, what is added to the log-odds of default, so that loans that have run
+    for a while have the profile's rate as new ones have without it. returns: part of a rise or fall by a slow course that is left a month after.
     steady: whether ages stay as they are, as many being founded and closed at each age as keep them.
     """
 
@@ -45,6 +46,7 @@ class Pace:
     began: Mapping[int, float]
     common: float
     returns: float = 1.0
+    odds: Mapping[str, float] = field(default_factory=dict)
     steady: bool = False
 
     def month(self, period: int) -> int:
@@ -98,9 +100,10 @@ MONTHLY = Pace(
     repaid=0.02,
     barred=12,
     workout=3,
-    began={DISTRESS: 7.0, DIP: 9, DECLINE: 14, GROWTH: 14},
+    began={DISTRESS: 5.05, DIP: 9, DECLINE: 14, GROWTH: 14},
     common=0.01,
     returns=0.96,
+    odds={"demo": 0.11, "interactions": 0.11, "consortium": -0.21, "province": 0.0},
     steady=True,
 )
 

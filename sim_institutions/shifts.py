@@ -69,7 +69,9 @@ def _asked(text: str, offices: Sequence[Office]) -> Shift:
         raise ShiftError(f"--shift {text}: no institution {shift.owner}; institutions are {names}")
     known = [c["name"] for c in owners[0].columns] + [s["name"] for s in owners[0].series]
     if shift.column not in known:
-        raise ShiftError(f"--shift {text}: {shift.owner} has no column {shift.column}; it has {', '.join(known)}")
+        raise ShiftError(
+            f"--shift {text}: {shift.owner} has no column {shift.column}; it has {', '.join(known)}"
+        )
     return shift
 
 
@@ -83,7 +85,9 @@ def shifted(
         described = {column["name"]: column for column in office.columns}
         if shift.column in described:
             seed, block = place
-            at = uniform(stream(seed, "shift", shift.owner, shift.column, block), int(found.rows.max(initial=0)) + 1)
+            at = uniform(
+                stream(seed, "shift", shift.owner, shift.column, block), int(found.rows.max(initial=0)) + 1
+            )
             moved = _moved(found.columns[shift.column], described[shift.column], shift.size, at[found.rows])
             found = replace(found, columns={**found.columns, shift.column: moved})
         else:
@@ -100,9 +104,7 @@ def _path(values: Floats, months: int, size: float) -> Floats:
     return coarse(out)
 
 
-def _moved(
-    values: Floats | Category, column: dict[str, Any], size: float, at: Floats
-) -> Floats | Category:
+def _moved(values: Floats | Category, column: dict[str, Any], size: float, at: Floats) -> Floats | Category:
     if isinstance(values, Category):
         last = len(values.names) - 1
         given, taken = (0, values.code != 0) if size > 0 else (last, values.code == 0)

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -23,9 +24,13 @@ from sim_institutions.institutions import offices
 from sim_institutions.observations import Observations, arrow
 from sim_institutions.profiles import PROFILES
 from sim_institutions.random_streams import BLOCK_SIZE, stream
-from sim_institutions.views.banks import LABELS
+from sim_institutions.views.banks import ACTIVE, LABELS
 
 ID = "uscc"
+# Column of a file of histories with a day of the last month.
+ENDS = "ends"
+# Columns that are whole numbers.
+WHOLE = LABELS | {ACTIVE}
 # Profile, seed, number of the block, its number of enterprises, and the constants of all blocks.
 Job = tuple[str, int, int, int, Constants]
 # Tables of a block by the file that they go into, such as "data/tax_office", as Arrow streams.
@@ -70,26 +75,32 @@ def block_tables(job: Job) -> Tables:
 
 
 def institution_tables(
-    name: str, ids: pa.Array, observed: Observations, folder: str = "", *, histories: bool = True
+    name: str,
+    ids: pa.Array,
+    observed: Observations,
+    folder: str = "",
+    *,
+    histories: bool = True,
+    ends: date | None = None,
 ) -> Tables:
-    """Point-in-time table and histories of an institution; folder: ends with a slash."""
+    """Point-in-time table and histories of an institution; folder: ends with a slash. ends: a day of the last month."""
     out = {f"{folder}data/{name}": packed(point_table(ids, observed))}
     if observed.histories and histories:
-        out[f"{folder}histories/{name}"] = packed(history_table(ids, observed))
+        out[f"{folder}histories/{name}"] = packed(history_table(ids, observed, ends))
     return out
 
 
 def point_table(ids: pa.Array, observed: Observations) -> pa.Table:
-    """Ids and point-in-time columns; labels as whole numbers."""
+    """Ids and point-in-time columns; labels and what else is counted as whole numbers."""
     columns = {ID: ids, **{name: arrow(values) for name, values in observed.columns.items()}}
-    for label in LABELS & columns.keys():
-        columns[label] = columns[label].cast(pa.int8())
+    for name in WHOLE & columns.keys():
+        columns[name] = columns[name].cast(pa.int8())
     return pa.table(columns)
 
 
-def history_table(ids: pa.Array, observed: Observations) -> pa.Table:
-    """Ids and, for each series, the columns SERIES_m01 (oldest) to SERIES_m18, or as many as there are months."""
-    columns = {ID: ids}
+def history_table(ids: pa.Array, observed: Observations, ends: date | None = None) -> pa.Table:
+    """Ids, perhaps a day of the last month, and, for each series, the columns SERIES_m01 (oldest) to SERIES_m18, or as many as there are months."""
+    columns = {ID: ids} if ends is None else {ID: ids, ENDS: pa.repeat(pa.scalar(ends), len(ids))}
     for name, values in observed.histories.items():
         columns |= {f"{name}_m{t + 1:02d}": arrow(values[:, t].copy()) for t in range(values.shape[1])}
     return pa.table(columns)

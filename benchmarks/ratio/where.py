@@ -64,9 +64,12 @@ PLACES: dict[str, tuple[str, ...]] = {
         "fedrisk.clients.outlet:_commit",
     ),
     "messages": ("fedrisk.engine.in_process_grid:InProcessGrid._copy",),
-    "banks' own models": ("fedrisk.recipes.scorecard.delivery:keep_own",),
+    "banks' own models": (
+        "fedrisk.recipes.scorecard.delivery:own_fit",
+        "fedrisk.recipes.scorecard.delivery:keep_own",
+    ),
     "scores and reasons": (
-        "fedrisk.recipes.scorecard.delivery:_scored",
+        "fedrisk.recipes.scorecard.delivery:scored_by",
         "fedrisk.recipes.scorecard.delivery:_frame",
         "fedrisk.recipes.scorecard.delivery:keep_scores",
     ),

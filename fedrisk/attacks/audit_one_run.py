@@ -54,7 +54,7 @@ def guessed(folder: Path, seed: int, epsilon: float, alpha: float) -> tuple[Boun
             "statistics": {"by": [f"{OWNER}.left", f"{OWNER}.right"], "measures": [{"kind": "count"}]},
         },
     )
-    run = made.run(wire=False)
+    run = made.run(wire=False, own=False)
     record = run.results.record
     assert record is not None
     released = record.release("statistics")

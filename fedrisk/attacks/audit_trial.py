@@ -23,11 +23,7 @@ from fedrisk.attacks.audit_settings import Setting
 from fedrisk.attacks.consortium import Run
 from fedrisk.attacks.exact_parts import Heard, Listener, hearing
 from fedrisk.errors import DataError, ProtocolError
-from fedrisk.recipes.scorecard import delivery
 from fedrisk.recipes.scorecard.fitting import Facts
-
-NEVER = 1 << 60
-"""More defaults than a bank has: it then fits no models for itself, which take most of a small study's time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +47,12 @@ class Trial:
         self.runs: list[Tried] = []
         self._kept, self._orders = folder / "kept", dict[str, Any]()
         self._earlier: tuple[Run, Heard] | None = None
-        with without_own_models():
-            earlier = setting.earlier(self.made)
-            if earlier is not None:
-                with hearing() as before:
-                    self._earlier = self.made.run(earlier, wire=False), before
-            with hearing() as self.base:
-                self.run: Run = self.made.run(wire=False, change=self._look)
+        earlier = setting.earlier(self.made)
+        if earlier is not None:
+            with hearing() as before:
+                self._earlier = self.made.run(earlier, wire=False, own=False), before
+        with hearing() as self.base:
+            self.run: Run = self.made.run(wire=False, change=self._look, own=False)
         shutil.copytree(self.made.folder, self._kept)
         self.host, self.ids = self._subjects()
 
@@ -86,8 +81,8 @@ class Trial:
 
     def _repeated(self, run: Run, base: Heard, listener: Listener | None = None) -> Heard:
         """One study once more, with the tables as they are now."""
-        with without_own_models(), same_facts(facts_of(run)), hearing(base, listener) as heard:
-            again = self.made.run(run.study, wire=False)
+        with same_facts(facts_of(run)), hearing(base, listener) as heard:
+            again = self.made.run(run.study, wire=False, own=False)
         differ = [name for name, digest in told(run).items() if told(again).get(name) != digest]
         if differ:
             raise ProtocolError(
@@ -170,13 +165,6 @@ class Trial:
 def has_label(row: Row | None) -> bool:
     """Whether a bank's record has a label."""
     return row is not None and row.get("bad") == row.get("bad")
-
-
-@contextmanager
-def without_own_models() -> Iterator[None]:
-    """Banks fit no models for themselves: these stay at home, and take most of a small study's time."""
-    with patch.object(delivery, "LEAST_CLASS", NEVER):
-        yield
 
 
 @contextmanager

@@ -18,12 +18,13 @@ from fedrisk.attacks.recorded import Change, Lose, Record, Step, Stopped, before
 from fedrisk.attacks.small_province import COLUMNS, province
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
+from fedrisk.clients.own_work import complete
 from fedrisk.engine.in_process import load_nodes, register
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.models.binning import Bins
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import binary_labels
-from fedrisk.recipes import recipe_of, study_from
+from fedrisk.recipes import recipe_named, recipe_of, study_from
 from fedrisk.recipes.scorecard.fitting import card_bins
 from fedrisk.releases.plan import Plan
 from fedrisk.server import knowledge
@@ -180,8 +181,12 @@ class Consortium:
         wire: bool = True,
         lose: "Lose | None" = None,
         change: "Change | None" = None,
+        own: bool = True,
     ) -> Run:
-        """The study from end to end, as ``run_study`` does it, with a record of all messages."""
+        """The study from end to end, as ``run_study`` does it, with a record of all messages.
+
+        own: whether banks fit their own models afterwards, which stay at home.
+        """
         study = study or self.study
         nodes = self.nodes
         register(nodes, self.hub)
@@ -214,6 +219,8 @@ class Consortium:
         outcome = recipe.hub(session, plan)
         outcome.record = outcome.record.signed(self.hub.identity)
         results = summarise(session, outcome, recipe.summary(outcome), engine="in-process", seconds=0.0)
+        for node in nodes.values() if own else ():
+            complete(node, attempt, recipe_named)
         return Run(study, results, roster, plan, exchange.steps, nodes, self.hub, grid, exchange)
 
 
@@ -226,6 +233,7 @@ def build(
     enterprises: int = 2500,
     columns: Mapping[str, list[dict[str, Any]]] = COLUMNS,
     label: Mapping[str, Any] | None = None,
+    labels: Sequence[Mapping[str, Any]] = (),
     dictionary: Mapping[str, Any] | None = None,
     policy: Mapping[str, Any] | None = None,
     authority: str | None = None,
@@ -235,7 +243,7 @@ def build(
 ) -> Consortium:
     """Write a consortium of these institutions; ``columns`` by role, ``study`` by its tables.
 
-    roles: of holders that are a guarantor or a bureau.
+    labels: further ones of every bank. roles: of holders that are a guarantor or a bureau.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = dict(tables if tables is not None else province(enterprises))
@@ -254,6 +262,7 @@ def build(
         if kind == "bank":
             outcome = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year"}
             words["label"] = outcome if label is None else dict(label)
+            words |= {"labels": [dict(one) for one in labels]} if labels else {}
         content[name] = {
             "name": name,
             "kind": (roles or {}).get(name, kind),

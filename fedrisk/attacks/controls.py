@@ -25,7 +25,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import node as scorecard_node
-from fedrisk.recipes.scorecard import prepared, score_grid, scoring
+from fedrisk.recipes.scorecard import delivery, prepared, score_grid, scoring
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
@@ -134,6 +134,19 @@ def in_own_order() -> Iterator[None]:
         patch.object(matching, "_order", lambda n, rng: np.arange(n)),
         patch.object(AttemptStore, "row_order", lambda self, rows: np.arange(rows)),
     ):
+        yield
+
+
+@contextmanager
+def own_models_before_the_answer() -> Iterator[None]:
+    """Banks fit their own models before their last answer leaves, and whoever waits for it sees how long that takes."""
+    keep = delivery.keep_scores
+
+    def and_fit(attempt: Attempt, card: Scorecard, frame: Any) -> None:
+        keep(attempt, card, frame)
+        delivery.own_fit(attempt, card, delivery.scored_by(attempt, card))
+
+    with patch.object(delivery, "keep_scores", and_fit):
         yield
 
 

@@ -75,7 +75,7 @@ def _refused(folder: Path) -> Iterator[Measured]:
 def got_through(consortium: Consortium, lie: Lie) -> bool:
     """Whether members went on after a lie, or were charged for what it is about before they refused."""
     try:
-        consortium.run(change=lie.tell(consortium), wire=False)
+        consortium.run(change=lie.tell(consortium), wire=False, own=False)
     except PeerError:
         charged = set().union(*spends(consortium).values())
         return bool(charged if lie.spares is None else charged & lie.spares)
@@ -104,7 +104,7 @@ def _again(folder: Path) -> Iterator[Measured]:
 
     answers: list[Payload] = []
     with suppress(Stopped):
-        consortium.run(change=replayed)
+        consortium.run(change=replayed, own=False)
     yield _through("old_envelopes", answers[0].refusal is None, begun, party="holder")
 
 
@@ -119,7 +119,7 @@ def _asked_again(consortium: Consortium, times: int) -> list[Payload]:
             raise Stopped
 
     with suppress(Stopped):
-        consortium.run(change=again)
+        consortium.run(change=again, own=False)
     return out
 
 
@@ -188,7 +188,7 @@ def _crafted(folder: Path, effort: Effort) -> Iterator[Measured]:
         begun = time.monotonic()
         consortium = build(folder / name, holders=HOLDERS, enterprises=ENTERPRISES, policy=rules)
         with lying(targets) as loot:
-            run = consortium.run(wire=False)
+            run = consortium.run(wire=False, own=False)
         limit = math.log2(run.nodes["tax"].institution.policy.score_values)
         told = Estimate.exact(bits(loot.external), len(loot.ids))
         everything = bits(*codes_of(loot, consortium.tables).values())

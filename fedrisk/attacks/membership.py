@@ -82,7 +82,8 @@ def run(folder: Path, effort: Effort) -> Iterator[Measured]:
     rows = Rows.of(found, made.tables)
     yield _same(exact_difference(found, rows))
     private = [
-        made.run(made.with_study(privacy={"epsilon": 3.0}, name=f"noise{k}")) for k in range(size.private)
+        made.run(made.with_study(privacy={"epsilon": 3.0}, name=f"noise{k}"), own=False)
+        for k in range(size.private)
     ]
     yield _noise(noise_share([(run, Rows.of(run, made.tables)) for run in private]))
     rng = np.random.default_rng(effort.seed)

@@ -122,10 +122,10 @@ def _told(
     for number, target in enumerate(targets, 1):
         study = made.with_study(name=f"version_{number}")
         if target is None:
-            found = made.run(study)
+            found = made.run(study, own=False)
         else:
             with lying(target) as loot:
-                found = made.run(study)
+                found = made.run(study, own=False)
         version = Version.of(found)
         if target is not None:
             yield _opened(access, version, Population(loot.ids, made.tables), loot.external, control)

@@ -4,24 +4,24 @@ Sizes: of each message what is not released (the parts of the common view follow
 number of columns of the Gram matrix and with it the sizes of masked matrices). Two studies whose released forms agree
 must agree in every size. Refusals: no record that keeps to its dictionary may stop a study.
 
-Time: a bank fits its own models, without noise, before its last answer leaves. The attack searches the label whose flip
-moves most when their boosting stops, and then tells the two tables apart by the time of single answers, with thresholds
-that it learnt on others. Answers leave at the end of a step (clients/answer_steps); what is left is held against the
-bound that is stated there. Time is the processor's, which is what a hub would see on a quiet machine.
+Time: the last answer of a bank, on one transcript with two tables that differ in one label. With the one the bank has
+just as many defaults as it fits models of its own from, with the other one fewer and fits none: no two tables' times
+are further apart. These models are fitted after the study (clients/own_work), so that the work of the answer must not
+tell the tables apart, with thresholds that the attack learnt on other answers. It is timed before it waits for the end
+of a step (clients/answer_steps), by the processor, which is what a hub would see on a quiet machine.
 
-Control: answers leave when their work is done.
+Control: own models are fitted before the answer leaves.
 """
 
+import contextlib
 import copy
-import itertools
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -30,20 +30,21 @@ from threadpoolctl import threadpool_limits
 
 from fedrisk.attacks.attack import Attack, Effort, Estimate, Measured
 from fedrisk.attacks.consortium import Consortium, build
+from fedrisk.attacks.controls import own_models_before_the_answer
 from fedrisk.attacks.intervals import CONFIDENCE, share
 from fedrisk.attacks.recorded import Record
 from fedrisk.attacks.small_province import CHEAP, MANY_STUDIES
-from fedrisk.clients import outlet
-from fedrisk.clients.answer_steps import GROWTH, AnswerSteps
+from fedrisk.clients.attempt import Agreement
+from fedrisk.clients.store.attempt_store import AttemptStore
 from fedrisk.errors import PeerError
-from fedrisk.models.champion import fit_champion
 from fedrisk.protocol.common_view import CONFIRM, split
 from fedrisk.protocol.payload import Payload
+from fedrisk.recipes.scorecard.delivery import LEAST_CLASS
 
 NAME = "side_channels"
-BUCKETS = "Köpf & Dürmuth (2009)"
+TIMES = "Kocher (1996)"
 ENTERPRISES, FEW = 2500, 400
-"""Of sizes; and of times, as a single label moves boosting most where rows are few."""
+"""Of sizes; and of times, where few rows make the answers short."""
 Floats = NDArray[np.float64]
 Change = Callable[[dict[str, pd.DataFrame], dict[str, int]], None]
 """Changes one record in tables; rows: by institution, the row of an enterprise that all know and that is trained on."""
@@ -171,21 +172,23 @@ def form_of(record: Record, parts: tuple[str, ...] = ("order", "bins", "counts")
 
 
 def _times(folder: Path, effort: Effort) -> Iterator[Measured]:
-    """Which of two tables the bank has, by the time of one answer: as it was made, and as it leaves."""
+    """Which of two tables the bank has, by how long it works at one answer."""
     begun, rng = time.monotonic(), np.random.default_rng(effort.seed)
-    waiting = two_tables(folder, 24 if effort.quick else 100)
-    learnt, looks = (10, 40) if effort.quick else (50, 200)
-    # Threads that wait for each other in busy loops would fill the processor's time with noise.
-    with threadpool_limits(1):
-        seen = np.array([[w.seconds() for w in waiting] for _ in range(learnt + looks)]).T
-    known, tried = seen[:, :learnt], seen[:, learnt:]
-    made = sum(_nearer(known, t) == side for side in (0, 1) for t in tried[side])
-    left = sum(_in_step(known, t, AnswerSteps.drawn(), rng) == side for side in (0, 1) for t in tried[side])
-    apart = float(np.abs(np.sort(np.log(tried[0])) - np.sort(np.log(tried[1]))).mean())
-    bound = 0.5 + min(0.5, apart / math.log(GROWTH) / 2)
-    for hits, claimed, control in ((left, bound, ""), (made, 0.5, "answer_steps")):
-        more = {"party": "bank", "chance": 0.5, "claimed": claimed, "control": control, "method": BUCKETS}
-        yield _figure("last_answer/time", "accuracy", share(hits, 2 * looks), begun, **more)
+    waiting = _Waiting(folder)
+    looks = 40 if effort.quick else 200
+    for control, tries in (("", looks), ("own_models_after", LOOKS_OF_CONTROL)):
+        with own_models_before_the_answer() if control else contextlib.nullcontext():
+            # Threads that wait for each other in busy loops would fill the processor's time with noise.
+            with threadpool_limits(1):
+                seen = waiting.seen(LEARNT + tries, rng)
+        known, tried = seen[:, :LEARNT], seen[:, LEARNT:]
+        hits = sum(_nearer(known, t) == side for side in (0, 1) for t in tried[side])
+        more = {"party": "bank", "chance": 0.5, "claimed": 0.5, "control": control, "method": TIMES}
+        yield _figure("last_answer/time", "accuracy", share(hits, 2 * tries), begun, **more)
+
+
+LEARNT, LOOKS_OF_CONTROL = 10, 15
+"""Answers of each table by whose times others are judged, and answers of each that the control judges."""
 
 
 def _nearer(known: Floats, seconds: float) -> int:
@@ -193,75 +196,61 @@ def _nearer(known: Floats, seconds: float) -> int:
     return int(np.argmin(np.abs(np.log(np.median(known, axis=1)) - math.log(seconds))))
 
 
-def _in_step(known: Floats, seconds: float, steps: AnswerSteps, rng: np.random.Generator) -> int:
-    """Whose times are more often in the step in which the answer left; the attacker knows where steps begin."""
-    step = steps.step(seconds)
-    there = [sum(steps.step(t) == step for t in times) for times in known]
-    return int(rng.integers(2)) if there[0] == there[1] else int(np.argmax(there))
-
-
 class _Waiting:
-    """A bank that has all but the request for its last answer, and gives it as often as it is asked."""
+    """A bank that has all but the request for its last answer, and gives it as often as it is asked, with either table.
 
-    def __init__(self, consortium: Consortium, table: pd.DataFrame, kept: Path) -> None:
-        self.consortium, self.table, self.kept = consortium, table, kept
-        self._put()
-        with same_noise():
-            self.record = consortium.stopped("deliver", wire=False)
-        self.store = consortium.nodes["alfa"].store.path
-        shutil.copytree(self.store, kept)
+    All else is one study's: what was released and told is the same, whatever the table.
+    """
 
-    def _put(self) -> None:
-        self.consortium.tables["alfa"] = self.table
-        self.consortium.write("alfa")
+    def __init__(self, folder: Path) -> None:
+        made = build(folder / "c", enterprises=FEW, policy={**MANY_STUDIES, "least_rows": 20}, study=CHEAP)
+        self.tables = two_tables(made)
+        self._consortium, self._kept = made, folder / "kept"
+        self._put(0)
+        self._record = made.stopped("deliver", wire=False)
+        self._node = made.nodes["alfa"]
+        shutil.copytree(self._node.store.path, self._kept)
 
-    def seconds(self) -> float:
-        """The processor's seconds of the answer, as if it had not been given before."""
-        self._put()
-        shutil.rmtree(self.store)
-        shutil.copytree(self.kept, self.store)
+    def _put(self, which: int) -> None:
+        self._consortium.tables["alfa"] = self.tables[which]
+        self._consortium.write("alfa")
+
+    def seen(self, answers: int, rng: np.random.Generator) -> Floats:
+        """Seconds of so many answers with each table, (2, answers), in turns of which each begins by chance."""
+        found = np.zeros((2, answers))
+        for k in range(answers):
+            for which in rng.permutation(2):
+                found[which, k] = self._seconds(int(which))
+        return found
+
+    def _seconds(self, which: int) -> float:
+        """The processor's seconds of the answer with one of the tables, as if it had not been given before."""
+        self._put(which)
+        shutil.rmtree(self._node.store.path)
+        shutil.copytree(self._kept, self._node.store.path)
+        AttemptStore.drop_cached()
+        state = self._node.store.attempt(self._record.attempt)
+        digest = self._node.institution.read().digest
+        # The table is in its place since the study began, as far as the bank knows.
+        state.save(replace(state.load(Agreement), table=digest))
         begun = time.process_time()
-        answer = self.record.ask_once("alfa", "deliver", self.record.steps[-1].sent["alfa"])
+        answer = self._record.ask_once("alfa", "deliver", self._record.steps[-1].sent["alfa"])
         took = time.process_time() - begun
         if answer.refusal is not None:
             raise PeerError(f"the bank refuses its last answer ({answer.refusal}); no time was measured")
         return took
 
 
-@contextmanager
-def same_noise() -> Iterator[None]:
-    """Noise that is the same in each study, so that times of two studies differ by the record alone."""
-    draw, numbers = vars(outlet)["discrete_gaussian"], itertools.count()
-
-    def drawn(sigma: float, shape: Any, **_: Any) -> NDArray[Any]:
-        made: NDArray[Any] = draw(sigma, shape, research_seed=next(numbers).to_bytes(32, "big"))
-        return made
-
-    with patch.object(outlet, "discrete_gaussian", drawn):
-        yield
-
-
-def two_tables(folder: Path, searched: int) -> list[_Waiting]:
-    """A bank's table, and that with the label flipped, of so many that are searched, that moves boosting most."""
-    consortium = build(folder / "c", enterprises=FEW, policy={**MANY_STUDIES, "least_rows": 20}, study=CHEAP)
-    scores = consortium.run(wire=False).scores("alfa")
+def two_tables(consortium: Consortium) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A bank's table with just as many defaults in training as it fits own models from, and that with one fewer."""
+    scores = consortium.run(wire=False, own=False).scores("alfa")
     table = consortium.tables["alfa"].sort_values("id", ignore_index=True)
     fit = table["id"].isin(scores["id"][scores["split"] == "training"]).to_numpy()
-    inputs, label = table.loc[fit, ["debt", "late", "grade"]], table.loc[fit, "bad"].to_numpy()
-    usual, rounds = _rounds(inputs, label), []
-    for row in range(searched):
-        flipped = label.copy()
-        flipped[row] = 1 - flipped[row]
-        rounds.append(abs(math.log(_rounds(inputs, flipped) / usual)))
-    worst = int(np.flatnonzero(fit)[int(np.argmax(rounds))])
+    defaults = np.flatnonzero(fit & (table["bad"] == 1).to_numpy())
+    table.loc[defaults[LEAST_CLASS:], "bad"] = 0
     other = table.copy()
-    other.loc[worst, "bad"] = 1 - int(table["bad"].to_numpy()[worst])
-    return [_Waiting(consortium, t, folder / f"kept-{k}") for k, t in enumerate((table, other))]
-
-
-def _rounds(inputs: pd.DataFrame, label: NDArray[Any]) -> int:
-    """Rounds of the bank's own boosting, over all folds."""
-    return sum(int(m.n_iter_) for m in fit_champion(inputs.reset_index(drop=True), label).members)
+    other.loc[defaults[0], "bad"] = 0
+    return table, other
 
 
 ATTACK = Attack(
@@ -269,8 +258,8 @@ ATTACK = Attack(
     attacker="The hub, or whoever is between it and a node",
     knows="All records but one, and sizes and times of all messages",
     wants="That record",
-    how="It compares sizes, refusals and times of studies whose tables differ in one record, and looks for the label "
-    "whose flip moves times most",
-    sources=(BUCKETS,),
+    how="It compares sizes and refusals of studies whose tables differ in one record, and times of answers where one label "
+    "decides whether the bank fits models of its own",
+    sources=(TIMES,),
     run=run,
 )

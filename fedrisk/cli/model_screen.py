@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fedrisk.cli.output import out, plain_table, tell
 from fedrisk.language import _
 from fedrisk.language_patterns import retold
+from fedrisk.report.warning_words import warning_line
+from fedrisk.study import DEFAULT_LABEL
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -25,6 +27,7 @@ def summary_of(part: "ModelPart", state: "State") -> dict[str, Any]:
         "version": part.version,
         "made": part.made,
         "purpose": part.purpose,
+        "label": part.label or DEFAULT_LABEL,
         "banks": list(part.banks),
         "holders": list(part.holders),
         "state": state.name,
@@ -79,6 +82,7 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "given": None if part.given is None else sorted(set(part.given[1])),
         "values": part.values,
         "themes": [one.name for one in part.sums],
+        "warning": None if part.warning is None else part.warning.to_dict(),
         "bits": None if part.values is None else math.log2(part.values),
         "index": None
         if part.index is None
@@ -121,6 +125,10 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
             holders=", ".join(part.holders) or _("nobody else"),
         )
     )
+    if part.label is not None:
+        tell(_("label {label}", label=part.label))
+    if part.warning is not None:
+        tell(warning_line(part.warning))
     if content["columns"]:
         title = _("points that columns of {name} give or take", name=node.name)
         columns = ("column", "kind", "bins", "least", "most", "told")

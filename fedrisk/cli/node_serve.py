@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +37,12 @@ SCORING_PAUSE = 4.0
 def scoring_command(home: "NodeHome") -> list[str]:
     """The command of the process that serves scores."""
     return [sys.executable, "-m", "fedrisk.cli", "node", "scoring", str(home.path), "--supervised"]
+
+
+def own_models_command(home: "NodeHome") -> Callable[[str], list[str]]:
+    """The command of the process that fits the institution's own models of an attempt."""
+    file = str(home.institution)
+    return lambda attempt: [sys.executable, "-m", "fedrisk.cli", "results", file, "fetch", attempt]
 
 
 @node_app.command("serve")
@@ -81,6 +87,7 @@ def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threadi
     from fedrisk.clients import resident
     from fedrisk.clients.app import app
     from fedrisk.clients.forgetting import Forgetting
+    from fedrisk.clients.own_work import OwnWork
     from fedrisk.engine import fleet
 
     # A node that was connected before knows that its address is right, and waits for as long as it takes.
@@ -89,30 +96,37 @@ def _serve(home: "NodeHome", status: "Status", watch: "NodeWatch", stop: threadi
     def news(state: "LinkState") -> None:
         _tell_news(state, status)
 
-    old = Forgetting(home.institution)
+    old, own = Forgetting(home.institution), OwnWork(home.institution, own_models_command(home))
     # Also where the hub stays away for good.
     old.turn()
 
     def turn() -> None:
         watch.turn()
         old.turn()
+        if not once:
+            own.turn()
 
-    with fleet.connect(_fleet(home), stop=stop, patience=patience, news=news) as link:
-        watch.connected(link.state)
+    with own.while_serving():
+        with fleet.connect(_fleet(home), stop=stop, patience=patience, news=news) as link:
+            watch.connected(link.state)
 
-        def served(about: resident.Served) -> None:
-            watch.served(about)
-            status.say(last_message=time.time(), last_action=about.action)
+            def served(about: resident.Served) -> None:
+                watch.served(about)
+                own.served(about.action)
+                status.say(last_message=time.time(), last_action=about.action)
 
-        return resident.serve(
-            link,
-            app,
-            resident.context_of(home.institution),
-            stop=stop,
-            once=once,
-            turn=turn,
-            served=served,
-        )
+            count = resident.serve(
+                link,
+                app,
+                resident.context_of(home.institution),
+                stop=stop,
+                once=once,
+                turn=turn,
+                served=served,
+            )
+        if once:
+            own.finish()
+        return count
 
 
 def _fleet(home: "NodeHome") -> "Fleet":

@@ -2,10 +2,12 @@
 
 The order is the same for every recipe. Scores are written first, before the release of the hold-out is paid; then one
 histogram of score bin by label leaves, noisy and masked, with its answer on the disk, and beside it, where the study
-asks for them, counts by group (releases/groups); then the bank fits models for itself. Where scores or own figures
-cannot be written, or the process is killed on the way, the study goes on, since it was paid for: what they are made
-from stays on the disk until both are there (``AttemptStore.keep_until_settled``, clients/own_results). Research runs,
-which have no privacy, let exact counts and the figures of the bank's models out instead.
+asks for them, counts by group (releases/groups). Models that the bank fits for itself are in none of that: without
+noise, they take a time that hangs on single labels, so they are fitted once the attempt is over and no answer waits for
+them (clients/own_work). Where scores cannot be written, or the process is killed on the way, the study goes on, since
+it was paid for: what scores and own models are made from stays on the disk until both are there
+(``AttemptStore.keep_until_settled``, clients/own_results). Research runs, which have no privacy, let exact counts and
+the figures of the bank's models out instead, and fit these before.
 """
 
 import contextlib
@@ -26,6 +28,7 @@ from fedrisk.protocol.groups import evaluation_releases, group_axes
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.protocol.statements import evaluated
 from fedrisk.releases.axes import axis_codes
+from fedrisk.releases.evaluation import EVALUATION
 from fedrisk.releases.groups import band_edges, block_of
 from fedrisk.releases.release import Block, Release
 
@@ -33,9 +36,6 @@ Made = TypeVar("Made")
 Figures = dict[str, float | None]
 SCORES = "scores.parquet"
 """File of the bank's scores among its results of an attempt."""
-
-EVALUATION = "evaluation"
-"""Name of the release of the hold-out."""
 
 FIGURES = "own_figures.json"
 """File of its own figures, and of what could not be made, beside it."""
@@ -79,6 +79,7 @@ def evaluate(
     action: str,
     score: Callable[[], HoldOut],
     keep: Callable[[], None],
+    owe: Callable[[], None],
     own: Callable[[], Figures],
     *,
     allowed: bool = True,
@@ -86,9 +87,9 @@ def evaluate(
     """The answer to the last exchange at a bank.
 
     score: the bank's scored hold-out, computed once. keep: writes the bank's scores to its store and reads them back.
-    own: writes what else the bank keeps and gives figures of the models that it fits for itself; nothing that fails in
-    it fails the exchange. allowed: whether the state of the study lets the hold-out be evaluated; besides, all members
-    whose records stand behind the scores have to let it.
+    owe: notes what own models are made from, after the exchange. own: in a research run, fits and keeps them, and gives
+    their figures; nothing that fails in it fails the exchange. allowed: whether the state of the study lets the
+    hold-out be evaluated; besides, all members whose records stand behind the scores have to let it.
     """
     wanted = allowed and evaluated(attempt.study, attempt.statements)
     if wanted and not attempt.node.institution.policy.evaluation:
@@ -98,6 +99,8 @@ def evaluate(
     if not before:
         # Before anything is paid: what cannot be scored refuses the exchange.
         score()
+        if attempt.state.owed is None:
+            owe()
         try_to_keep(attempt, action, keep)
 
     def further() -> Figures:
@@ -109,10 +112,8 @@ def evaluate(
 
     if not wanted:
         # A study may go without evaluation, and its plan then has none.
-        further()
         return Payload()
     made = evaluation_releases(attempt.study, attempt.plan, attempt.statements)
-    computed: list[bool] = []
 
     def answer(release: Release) -> Payload:
         if attempt.research:
@@ -121,16 +122,11 @@ def evaluate(
             )
 
         def part(block: Block, noise: outlet.Noise) -> NDArray[Any]:
-            computed.append(True)
             return noise.add(block, _counts(attempt, release, block, score()))
 
         return outlet.release(attempt, release, request, part)
 
-    answers = [answer(release) for release in made]
-    if not attempt.research and (computed or not before):
-        # Else asked a second time: the stored answer, and the bank has its results already.
-        further()
-    return _answered(answers)
+    return _answered([answer(release) for release in made])
 
 
 def charge_evaluation(attempt: Attempt, request: Payload) -> Payload:

@@ -4,6 +4,7 @@ It reads the institution's own store and nothing of anybody else; nothing of it 
 entry, also of one that left nothing. Scores that could not be written are made from what the attempt kept.
 """
 
+import contextlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from fedrisk.clients.store.attempt_store import AttemptStore, Begun, Since
 from fedrisk.errors import ConfigError, DataError, FedriskError, StoreError
 from fedrisk.files import PUT_BACK, read_json, write_atomic
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.recipe import Recipe
 from fedrisk.study import BANK
 
@@ -238,13 +240,16 @@ def export(
 
 
 def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
-    """Make scores and own figures once more from what an attempt kept, at no release and no charge, and read them back.
+    """Make scores, own models and figures from what an attempt kept, at no release and no charge, and read them back.
+
+    Once the attempt is over, messages of other studies are served meanwhile: how long it takes hangs on single labels,
+    and no answer may wait for it.
 
     Errors: ConfigError where nothing is owed, DataError where the table changed since, StoreError where they cannot be
-    written again.
+    written.
     """
     node = node.opened()
-    with node.store.one_at_a_time():
+    with node.store.own_work():
         trial = Attempt(node, node.store.attempt(attempt))
         if recipe.fetch is None or trial.state.owed is None:
             raise ConfigError(
@@ -252,7 +257,10 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
                 "or ended before scores were there"
             )
         try:
-            recipe.fetch(trial)
+            with contextlib.nullcontext() if trial.state.over else node.store.one_at_a_time():
+                keep = recipe.fetch(trial)
+            with node.store.one_at_a_time():
+                keep()
         except DataError as error:
             raise DataError(
                 f"{error}. Scores are made from the table as it was in the study: put that back, and fetch again"
@@ -348,6 +356,22 @@ def _when(state: AttemptStore, folder: Path) -> str:
 def study_of(node: Node, entry: Entry) -> dict[str, Any]:
     """The study of an attempt as it was described here; nothing where the attempt's state is gone or damaged."""
     return _study(AttemptStore(node.store.path / "attempts" / entry.attempt))[0]
+
+
+def warning_of(node: Node, entry: Entry) -> WarningPoint | None:
+    """At which scores the attempt's model warns, as its part in the store says; None where it has no threshold."""
+    for part in node.store.models.parts():
+        if part.attempt == entry.attempt and not part.edited:
+            return part.warning
+    return None
+
+
+def in_study(node: Node, entry: Entry) -> Node:
+    """The node with the label alone that an attempt's study is about; as it is where that label is gone since."""
+    try:
+        return node.about(study_of(node, entry).get("label"))
+    except ConfigError:
+        return node
 
 
 def _study(state: AttemptStore) -> tuple[dict[str, Any], Begun | None]:

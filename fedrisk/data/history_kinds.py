@@ -20,11 +20,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fedrisk.file_rules import Stated
 from fedrisk.toml_file import near_name
 
-KEYS = ("months", "before")
-"""Keys of a column in the dictionary by which a kind is set, besides ``history`` and ``kind``."""
-
 MOST_MONTHS = 60
 """Longest history."""
+
+
+class HistoryKeys(BaseModel):
+    """The keys by which a column of a file says its rule, beside its other keys."""
+
+    history: str
+    kind: str
+    months: int | None = Field(default=None, ge=1, le=MOST_MONTHS)
+    before: int | None = Field(default=None, ge=1, le=MOST_MONTHS)
+
+
+KEYS = tuple(name for name in HistoryKeys.model_fields if name not in ("history", "kind"))
+"""Keys by which a kind is set."""
 
 Direction = Literal["increasing", "decreasing"]
 
@@ -43,6 +53,7 @@ class HistoryKind:
             less of the series is worse (its ``better = "high"``), ``rising`` the reverse; None where nobody can say.
         positive: whether the series can never be negative: shares and ratios need that.
         calendar: whether the formula needs to know which month of the year the last one is.
+        least: fewest ``months`` that make sense.
         year: whether it needs the same months a year before as well.
     """
 
@@ -56,10 +67,11 @@ class HistoryKind:
     risk: Literal["up", "down", "falling", "rising"] | None = None
     positive: bool = True
     calendar: bool = False
+    least: int = 1
     year: bool = False
 
 
-RATIO_EDGES = (-0.9, -0.6, -0.35, -0.2, -0.1, 0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2, 1.6)
+RATIO_EDGES = (-0.9, -0.6, -0.35, -0.2, -0.1, -0.04, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2, 1.6)
 """Edges of a fall as the logarithm of a ratio: .1 is a tenth less, .7 half, 1.6 a fifth of what was before."""
 
 KINDS: dict[str, HistoryKind] = {
@@ -77,9 +89,10 @@ KINDS: dict[str, HistoryKind] = {
         meaning="yearly growth of {series} along the line through the last {months} months, as a logarithm",
         meaning_zh="最近{months}个月{series}趋势线的年增长率（对数）",
         keys={"months": 12},
+        least=3,
         low=-4.0,
         high=4.0,
-        bins=(-2.4, -1.7, -1.2, -0.8, -0.5, -0.3, -0.15, 0.0, 0.15, 0.3, 0.5, 0.8, 1.2),
+        bins=(-2.4, -1.7, -1.2, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.15, 0.3, 0.5, 0.8, 1.2),
         risk="rising",
     ),
     "fall": HistoryKind(
@@ -105,18 +118,20 @@ KINDS: dict[str, HistoryKind] = {
         meaning="standard deviation of {series} over the last {months} months, divided by their mean",
         meaning_zh="最近{months}个月{series}的变异系数（标准差除以均值）",
         keys={"months": 12},
+        least=3,
         low=0.0,
         high=4.0,
-        bins=(0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52, 0.65, 0.8, 1.0, 1.4),
+        bins=(0.03, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52, 0.65, 0.85, 1.2),
         risk="up",
     ),
     "irregularity": HistoryKind(
         meaning="spread of {series} about its trend and quarterly rhythm over the last {months} months, as a logarithm",
         meaning_zh="最近{months}个月{series}剔除趋势和季度节奏后的离散程度（对数）",
         keys={"months": 12},
+        least=6,
         low=0.0,
         high=3.0,
-        bins=(0.04, 0.07, 0.1, 0.14, 0.18, 0.23, 0.29, 0.36, 0.45, 0.56, 0.7, 0.9, 1.2),
+        bins=(0.02, 0.04, 0.07, 0.1, 0.14, 0.18, 0.23, 0.29, 0.36, 0.45, 0.56, 0.7, 0.9, 1.2),
         risk="up",
     ),
     "gaps": HistoryKind(
@@ -142,9 +157,10 @@ KINDS: dict[str, HistoryKind] = {
         meaning="share of a quarter's {series} in its last month, over the quarters of the last {months} months",
         meaning_zh="最近{months}个月内各季度{series}集中在季末月份的比例",
         keys={"months": 6},
+        least=3,
         low=0.0,
         high=1.0,
-        bins=(0.2, 0.26, 0.3, 0.33, 0.36, 0.39, 0.42, 0.46, 0.5, 0.55, 0.62, 0.7, 0.85),
+        bins=(0.2, 0.26, 0.3, 0.32, 0.33, 0.337, 0.345, 0.36, 0.39, 0.42, 0.46, 0.5, 0.55, 0.62, 0.7, 0.85),
         risk="up",
         calendar=True,
     ),
@@ -153,9 +169,10 @@ KINDS: dict[str, HistoryKind] = {
         "against those of the {before} before",
         meaning_zh="{series}季末集中度的上升：最近{months}个月与此前{before}个月相比",
         keys={"months": 6, "before": 9},
+        least=3,
         low=-1.0,
         high=1.0,
-        bins=(-0.2, -0.12, -0.07, -0.03, 0.0, 0.03, 0.07, 0.11, 0.15, 0.2, 0.26, 0.34, 0.45),
+        bins=(-0.2, -0.12, -0.07, -0.03, -0.01, 0.01, 0.03, 0.07, 0.11, 0.15, 0.2, 0.26, 0.34, 0.45),
         risk="up",
         calendar=True,
     ),
@@ -185,7 +202,7 @@ KINDS: dict[str, HistoryKind] = {
         keys={"months": 6, "before": 12},
         low=0.0,
         high=3.0,
-        bins=(0.05, 0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.52, 0.6, 0.7, 0.8, 0.9, 1.05),
+        bins=(0.05, 0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.52, 0.6, 0.7, 0.8, 0.88, 0.94, 1.0, 1.1),
         risk="rising",
     ),
     "lasting_fall": HistoryKind(
@@ -301,8 +318,8 @@ def _problems(rule: HistoryRule) -> list[str]:
     ]
     if rule.before is not None and "before" not in kind.keys:
         found.append(f'before is no key of kind "{rule.kind}", which takes {", ".join(kind.keys)}; remove it')
-    if kind.calendar and rule.months < 3:
-        found.append(f'kind "{rule.kind}" looks at whole quarters; write months = 3 or more')
+    if 1 <= rule.months < kind.least:
+        found.append(f'kind "{rule.kind}" needs months = {kind.least} or more; raise it')
     if rule.over is not None and rule.span > rule.over:
         needed = f"{rule.span} months ({_words(rule)})"
         found.append(

@@ -9,6 +9,7 @@ from fedrisk.attempt_id import short
 from fedrisk.clients.app import app as client_app
 from fedrisk.clients.node import Node
 from fedrisk.clients.own_results import entry_of
+from fedrisk.clients.own_work import complete
 from fedrisk.clients.store.owner import together
 from fedrisk.engine.in_process_grid import InProcessGrid
 from fedrisk.errors import ConfigError, FedriskError, OwnerError, Stopped
@@ -19,7 +20,7 @@ from fedrisk.server.exchange import Report
 from fedrisk.server.hub import Hub
 from fedrisk.server.journal import Journal
 from fedrisk.server.results import Results
-from fedrisk.server.run import new_attempt, run_study
+from fedrisk.server.run import finished, new_attempt, run_study
 from fedrisk.server.runs import Run, Runs
 from fedrisk.study import Study
 
@@ -94,7 +95,7 @@ def run_local(
     runs = Runs(hub)
     known = runs.attempts() - {attempt}
     try:
-        return run_study(
+        results = run_study(
             grid,
             study,
             recipe_of(study),
@@ -121,6 +122,23 @@ def run_local(
     except KeyboardInterrupt:
         run = _ended(runs, study, known, nodes)
         raise Stopped(_stopped(study, nodes, before, Journal.of(hub, attempt), run)) from None
+    complete_own(results, nodes, hub)
+    return results
+
+
+def complete_own(results: Results, nodes: Mapping[str, Node], hub: Hub) -> None:
+    """Have all institutions of a study that is over fit what they keep for themselves (clients/own_work).
+
+    What fails is in the institution's log, and can be fetched. ``Stopped`` (a KeyboardInterrupt) where a person stops
+    it: the study itself is finished.
+    """
+    try:
+        for node in nodes.values():
+            complete(node, results.attempt, recipe_named)
+    except KeyboardInterrupt:
+        run = next((r for r in Runs(hub).all() if r.attempt == results.attempt), None)
+        left = [] if run is None else what_is_left(run, nodes)
+        raise Stopped("\n".join([*left, finished(results)])) from None
 
 
 def _ended(runs: Runs, study: Study, known: Collection[str], nodes: Mapping[str, Node]) -> Run | None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fedrisk
-from fedrisk.engine.in_process import load_nodes, register
+from fedrisk.engine.in_process import complete_own, load_nodes, register
 from fedrisk.errors import ConfigError, PeerError
 from fedrisk.home import home
 from fedrisk.institution import find_institutions
@@ -67,7 +67,9 @@ def run_simulation(
     if not (out / METRICS).exists():
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise PeerError(f"the Flower run ended without results; the end of its log:\n{tail}")
-    return Results.load(out)
+    results = Results.load(out)
+    complete_own(results, nodes, Hub.default())
+    return results
 
 
 def _environment(folder: Path) -> dict[str, str]:

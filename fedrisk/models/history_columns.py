@@ -133,14 +133,13 @@ def ratio(above: Floats, below: Floats) -> Floats:
     return np.asarray(np.log(above) - np.log(below))
 
 
-def line(y: Floats) -> tuple[Floats, Floats]:
-    """Slope a month and value in the middle of the window of the least-squares line, both (n,)."""
+def slope(y: Floats) -> Floats:
+    """Slope a month of the least-squares line through the months that are there, (n,)."""
     t = np.arange(len(y)) - (len(y) - 1) / 2
     there = np.where(np.isnan(y), np.nan, 1.0)
     when, level = mean(there * t[:, None]), mean(y)
     apart = there * t[:, None] - when
-    slope = mean(apart * (y - level)) / mean(apart * apart)
-    return slope, level - slope * when
+    return np.asarray(mean(apart * (y - level)) / mean(apart * apart))
 
 
 # --- formulas, each of the kind of its name ---------------------------------------------------------------
@@ -152,7 +151,7 @@ def level(paths: Paths, rule: HistoryRule) -> Floats:
 
 def trend(paths: Paths, rule: HistoryRule) -> Floats:
     x = paths.last(rule.months)
-    return 12.0 * line(logs(x, mean(x)))[0]
+    return 12.0 * slope(logs(x, mean(x)))
 
 
 def fall(paths: Paths, rule: HistoryRule) -> Floats:
@@ -173,9 +172,9 @@ def volatility(paths: Paths, rule: HistoryRule) -> Floats:
 def irregularity(paths: Paths, rule: HistoryRule) -> Floats:
     x = paths.last(rule.months)
     y = logs(x, mean(x))
-    slope, middle = line(y)
-    t = np.arange(len(y)) - (len(y) - 1) / 2
-    left = y - (middle + slope * t[:, None])
+    # Months that are a quarter apart have the same place in the rhythm.
+    growth = mean(y[3:] - y[:-3]) / 3.0
+    left = y - growth * np.arange(len(y))[:, None]
     for phase in range(3):
         left[phase::3] -= np.nan_to_num(mean(left[phase::3]))
     return spread(left)

@@ -25,12 +25,11 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import pairs_of
 from fedrisk.serving.ages import AHEAD, stale
 from fedrisk.serving.database_rows import DatabaseRows
-from fedrisk.serving.drift import BY_FLAW, Counters
+from fedrisk.serving.drift import BY_FLAW, Counters, key_of
 from fedrisk.serving.encoder_rows import EncoderRows
 from fedrisk.serving.file_index import Cells
 from fedrisk.serving.file_rows import FileRows
 from fedrisk.serving.history_rows import HistoryRows, Months
-from fedrisk.serving.stability import key_of
 
 TABLE, HISTORIES = "table", "histories"
 """Stand for the whole table, and the whole file of histories, where something is counted by column."""

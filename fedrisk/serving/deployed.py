@@ -6,6 +6,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import State
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.own_model import FILE
+from fedrisk.privacy.serving_policy import MONITORING
 from fedrisk.serving import registry
 from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.index_forms import IndexRequest
@@ -86,7 +87,7 @@ def _in_use(node: Node, request: ScoreRequest | IndexRequest, role: str) -> Sequ
     return [
         p
         for p in registry.in_use(node, product)[role]
-        if p.kind == SCORECARD and request.purpose in ("", p.purpose)
+        if p.kind == SCORECARD and request.purpose in ("", p.purpose, MONITORING)
     ]
 
 

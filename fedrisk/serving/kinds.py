@@ -17,7 +17,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import GivenSum, ModelPart
 from fedrisk.privacy.policy import Policy
-from fedrisk.privacy.serving_policy import OWN_INFORMATION
+from fedrisk.privacy.serving_policy import MONITORING, OWN_INFORMATION
 from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
 from fedrisk.serving.current import CurrentData, Found
@@ -73,10 +73,13 @@ def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
         # An agent: it asks for enterprises themselves, and for nothing else.
         return "form" if asked.screening else "" if asked.purpose == OWN_INFORMATION else "purpose"
     allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
-    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+    monitored = asked.purpose == MONITORING and policy.serving.monitoring > 0
+    return "" if asked.purpose in allowed and (asked.purpose == part.purpose or monitored) else "purpose"
 
 
 def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    if asked.purpose == MONITORING and policy.serving.monitoring:
+        return [Limit("monitoring", month_of(now), policy.serving.monitoring)]
     limits = [Limit("scores", day_of(now), policy.serving.per_day)]
     if asked.screening:
         limits.append(Limit("screening", month_of(now), policy.serving.screening))

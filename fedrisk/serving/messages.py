@@ -49,6 +49,8 @@ class Asked(BaseModel):
         ids: of enterprises, as the bank writes them.
         row_of: the row of each id, rising from 0, where a row is a sum over several; empty where each id is a row.
         consents: by id; empty texts where there is none.
+        to_come: scores that the bank will ask for after these, of the same list: a member whose limits do not bear them
+            all refuses the question, so that a list is not given up in its middle. Not written where it is 0.
         repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
             this one is; the first of them. Members that answered it count a consent once for both (serving/book).
         months: of an operating health index, this month and those before it; 1 for everything else.
@@ -71,6 +73,7 @@ class Asked(BaseModel):
     ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_ROWS)]
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
+    to_come: Annotated[int, Field(ge=0, lt=1 << 40)] = 0
     repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
     months: Annotated[int, Field(ge=1, le=MOST_MONTHS)] = 1
     salt: Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
@@ -96,8 +99,10 @@ class Asked(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON with sorted keys, UTF-8."""
-        # Written as before there were months, so that members of before read what is no index.
-        left_out = {"months"} if self.months == 1 else None
+        # Written as before there were months and lists to come, so that members of before read what has neither.
+        left_out = {"months"} if self.months == 1 else set()
+        if not self.to_come:
+            left_out.add("to_come")
         return json.dumps(self.model_dump(exclude=left_out), sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod

@@ -114,7 +114,8 @@ class Rows:
         if not places:
             return
         for limit in kind.limits(asked, part, self._policy, now):
-            if page.counted(asked.asker, limit.what, limit.period) + each * len(places) > limit.most:
+            there = page.counted(asked.asker, limit.what, limit.period)
+            if there + each * (len(places) + asked.to_come) > limit.most:
                 raise Refused(
                     "quota",
                     f"{asked.asker} asks for more {limit.what} than the policy allows in {limit.period}",

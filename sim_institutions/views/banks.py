@@ -12,6 +12,8 @@ TERMS = np.array([3, 6, 9, 12], dtype=np.float32)
 LABEL = "late_90_days"
 # Labels that banks have where months go on, beside the one that they always have.
 DISTRESS_LABEL, LATE_LABEL = "distress", "late_30_days"
+# Whether a loan is outstanding and has not fallen due.
+ACTIVE = "active"
 LABELS = frozenset((LABEL, DISTRESS_LABEL, LATE_LABEL))
 
 

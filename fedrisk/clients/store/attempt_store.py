@@ -235,6 +235,12 @@ class AttemptStore:
         made: Made = kept[2]
         return made
 
+    @classmethod
+    def drop_cached(cls) -> None:
+        """Forget what is in memory, of all attempts; it is read again where it is needed."""
+        cls._cached.clear()
+        cls._arrays.clear()
+
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a secret until :meth:`forget_secrets`; ProtocolError once the attempt is over."""
         self.still_runs()
@@ -287,7 +293,7 @@ class AttemptStore:
     def forget_secrets(self) -> None:
         """Delete keys, seeds, arrays and what is cached, so that nothing sealed in the attempt can be opened later.
 
-        What a result is still owed from stays until :meth:`settle`.
+        What a result is still owed from stays until :meth:`settle`, in memory as well.
         """
         self.give_back_room()
         try:
@@ -297,9 +303,11 @@ class AttemptStore:
             owed = None
         kept = set() if owed is None else {self.folder / "secrets" / name for name in owed.secrets}
         kept |= set() if owed is None else {self.folder / f"{name}.npy" for name in owed.arrays}
-        for key in [k for k in AttemptStore._arrays if k[0] == str(self.folder)]:
+        names = () if owed is None else owed.arrays
+        for key in [k for k in AttemptStore._arrays if k[0] == str(self.folder) and k[1] not in names]:
             del AttemptStore._arrays[key]
-        for key in [k for k, kept in AttemptStore._cached.items() if kept[0] == str(self.folder)]:
+        mine = [k for k, entry in AttemptStore._cached.items() if entry[0] == str(self.folder)]
+        for key in mine if owed is None else ():
             del AttemptStore._cached[key]
         try:
             # Deleting first: a full disk does not take a mark, but lets files go.

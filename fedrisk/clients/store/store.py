@@ -58,6 +58,7 @@ from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolErro
 from fedrisk.files import (
     PUT_BACK,
     damaged,
+    locked,
     make_folders,
     private_append,
     private_file,
@@ -458,6 +459,22 @@ class NodeStore:
                     f"{self.path / '.lock'} cannot be locked: {error.strerror}; remove it, nothing is kept in it"
                 ) from None
             yield
+
+    @contextlib.contextmanager
+    def own_work(self) -> Iterator[None]:
+        """What the institution makes for itself of studies is made by one process at a time, while others serve."""
+        self._refuse_making()
+        try:
+            lock = locked(self.path / ".own.lock")
+            lock.__enter__()
+        except OSError as error:
+            raise StoreError(
+                f"{self.path / '.own.lock'} cannot be locked: {error.strerror}; remove it, nothing is kept in it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
 
     def _wait_for(self, lock: int) -> None:
         """Take the lock; say so where another process keeps it for long."""

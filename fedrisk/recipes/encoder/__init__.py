@@ -1,5 +1,6 @@
 """Recipe ``encoder``: data holders of one kind train one sequence encoder over monthly histories, without labels."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fedrisk.protocol.actions import Action
@@ -40,10 +41,10 @@ def _actions() -> tuple[Action, ...]:
     return ACTIONS
 
 
-def _fetch(attempt: "Attempt") -> None:
+def _fetch(attempt: "Attempt") -> "Callable[[], None]":
     from fedrisk.recipes.encoder.node import fetch
 
-    fetch(attempt)
+    return fetch(attempt)
 
 
 def _summary(outcome: "Outcome") -> tuple[Section, ...]:

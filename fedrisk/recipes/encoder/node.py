@@ -1,6 +1,6 @@
 """The encoder recipe at a data holder: histories instead of columns; the trained encoder is installed at the end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,23 +51,27 @@ def conclude(node: Node, request: Payload) -> Payload:
     """Trained weights -> nothing; the encoder is installed, and its outputs are columns of the table from then on."""
     attempt = node.attempt(request)
     attempt.state.still_runs()
-    fetch(attempt)
+    fetch(attempt)()
     return Payload()
 
 
-def fetch(attempt: Attempt) -> None:
-    """Install the encoder that was told; also once more, where it could not be written. ProtocolError before that."""
+def fetch(attempt: Attempt) -> Callable[[], None]:
+    """What installs the encoder that was told; also once more, where it could not be written. ProtocolError before."""
     from fedrisk.models.encoder import EncoderDesign
 
     design = attempt.state.load(training.TrainingState).design
     model = training.trained_model(attempt, EncoderDesign.from_dict(design).size)
     name = EncoderSettings.of(attempt.study).name
-    attempt.node.institution.save_encoder(name, model)
-    if attempt.node.institution.load_encoder(name) is None:
-        raise StoreError(
-            f"encoder {name} was written and is not there; see that the store of {attempt.name} can be written"
-        )
-    attempt.state.settle()
+
+    def install() -> None:
+        attempt.node.institution.save_encoder(name, model)
+        if attempt.node.institution.load_encoder(name) is None:
+            raise StoreError(
+                f"encoder {name} was written and is not there; see that the store of {attempt.name} can be written"
+            )
+        attempt.state.settle()
+
+    return install
 
 
 def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:

@@ -1,5 +1,6 @@
 """Recipe ``network``: banks with the same columns train one risk network over masked, noisy sums of gradients."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fedrisk.protocol.actions import Action
@@ -36,10 +37,10 @@ def _actions() -> tuple[Action, ...]:
     return ACTIONS
 
 
-def _fetch(attempt: "Attempt") -> None:
+def _fetch(attempt: "Attempt") -> "Callable[[], None]":
     from fedrisk.recipes.network.node import fetch
 
-    fetch(attempt)
+    return fetch(attempt)
 
 
 def _knows(study: Study, hub: "Hub", research: bool) -> "Beforehand":

@@ -6,7 +6,7 @@ a research run, which has no privacy, lets figures out.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -149,7 +149,8 @@ def conclude(node: Node, request: Payload) -> Payload:
         "conclude",
         held,
         lambda: keep_scores(attempt, model, scored()),
-        lambda: keep_own(attempt, model, scored()),
+        lambda: owed(attempt),
+        lambda: keep_own(attempt, model, scored(), own_fit(attempt, model, scored())),
         allowed=allowed,
     )
 
@@ -161,15 +162,20 @@ def owed(attempt: Attempt) -> None:
     attempt.state.keep_until_settled(made_from, room_for(len(attempt.read())))
 
 
-def fetch(attempt: Attempt) -> None:
-    """Make a bank's scores and its own models once more from what the attempt kept; nothing is released or charged.
+def fetch(attempt: Attempt) -> Callable[[], None]:
+    """Make a bank's scores and own models from what the attempt kept, at no release and no charge; what writes them.
 
     Errors: ProtocolError where the attempt never came that far, DataError where the table changed since.
     """
     model = _trained(attempt)
     scored = score(attempt, model)
-    keep_scores(attempt, model, scored)
-    keep_own(attempt, model, scored)
+    own = own_fit(attempt, model, scored)
+
+    def keep() -> None:
+        keep_scores(attempt, model, scored)
+        keep_own(attempt, model, scored, own)
+
+    return keep
 
 
 def _trained(attempt: Attempt) -> TrainedModel:
@@ -227,16 +233,33 @@ def _frame(attempt: Attempt, scored: Scored) -> pd.DataFrame:
     return out
 
 
-def keep_own(attempt: Attempt, model: TrainedModel, scored: Scored) -> Figures:
+@dataclass(frozen=True)
+class OwnFit:
+    """The bank's own models, None where they could not be fitted. kept: says why, for itself alone."""
+
+    kept: OwnKept
+    models: Any
+
+
+def own_fit(attempt: Attempt, model: TrainedModel, scored: Scored) -> OwnFit:
+    """Fit the bank's own models; nothing is written."""
+    kept, fit = OwnKept(attempt), _side(scored, TRAINING)
+    return OwnFit(kept, kept.tried("own_models", lambda: _own(attempt, model, scored, fit)))
+
+
+def _side(scored: Scored, side: int) -> NDArray[np.bool_]:
+    """Customers of one side whose label is whole, (n,)."""
+    return np.asarray((scored.use == side) & np.isin(scored.label, (0.0, 1.0)))
+
+
+def keep_own(attempt: Attempt, model: TrainedModel, scored: Scored, fit: OwnFit) -> Figures:
     """Write the bank's own models, their scores and its own figures to its store; hold-out figures of those models.
 
     ``best`` is the model of least validated loss on the bank's training rows, shared, local or personal: it is exported
     with its preprocessing, as ``best.onnx``. What fails is named in the figures with its reason; the rest is there.
     """
-    put, kept = partial(attempt.node.store.put_result, attempt.state.id), OwnKept(attempt)
-    out, label, use = _frame(attempt, scored), scored.label, scored.use
-    fit, test = ((use == side) & np.isin(label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
-    own = kept.tried("own_models", lambda: _own(attempt, model, scored, fit))
+    put, kept, own = partial(attempt.node.store.put_result, attempt.state.id), fit.kept, fit.models
+    out, label, test = _frame(attempt, scored), scored.label, _side(scored, HOLD_OUT)
     figures: Figures = {}
     if own is not None:
         for name, values in own.logits.items():

@@ -1,6 +1,6 @@
 """Recipe ``scorecard``: banks and data holders build a scorecard from two releases of noisy sums."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fedrisk.data.features import Feature
@@ -49,10 +49,10 @@ def _actions() -> tuple[Action, ...]:
     return ACTIONS
 
 
-def _fetch(attempt: "Attempt") -> None:
+def _fetch(attempt: "Attempt") -> "Callable[[], None]":
     from fedrisk.recipes.scorecard.delivery import fetch
 
-    fetch(attempt)
+    return fetch(attempt)
 
 
 def _part(attempt: "Attempt") -> "ModelPart":

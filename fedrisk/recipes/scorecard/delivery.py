@@ -7,7 +7,7 @@ bank's own store; only a research run, which has no privacy, lets figures out.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import matrices
+from fedrisk.recipes.scorecard.evaluation_bins import evaluation_edges
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
@@ -123,8 +124,8 @@ def deliver(node: Node, request: Payload) -> Payload:
     """The calibrated card -> the bank's scores and models (kept), evaluation histogram (out)."""
     attempt = node.attempt(request)
     card = told_calibration(attempt)
-    edges = card.score_bins(attempt.study.evaluation.bins)
-    scored = cache(lambda: _scored(attempt, card))
+    edges = evaluation_edges(attempt.study, card)
+    scored = cache(lambda: scored_by(attempt, card))
     frame = cache(lambda: _frame(attempt, card, scored()))
 
     def held() -> HoldOut:
@@ -145,8 +146,17 @@ def deliver(node: Node, request: Payload) -> Payload:
         "deliver",
         held,
         lambda: keep_scores(attempt, card, frame()),
-        lambda: keep_own(attempt, card, scored(), frame()),
+        lambda: owed(attempt),
+        lambda: _own_at_once(attempt, card, scored(), frame()),
     )
+
+
+def _own_at_once(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFrame) -> Figures:
+    """The bank's own models fitted and kept within the exchange, for research runs, which let their figures out."""
+    own = own_fit(attempt, card, scored)
+    out = own.beside(frame)
+    own.kept.tried("scores_of_models", lambda: keep_scores(attempt, card, out))
+    return keep_own(attempt, card, scored, out, own)
 
 
 def owed(attempt: Attempt) -> None:
@@ -164,17 +174,22 @@ def owed(attempt: Attempt) -> None:
     attempt.state.keep_until_settled(made_from, room_for(len(attempt.read())))
 
 
-def fetch(attempt: Attempt) -> None:
-    """Make a bank's scores and its own models once more from what the attempt kept; nothing is released or charged.
+def fetch(attempt: Attempt) -> Callable[[], None]:
+    """Make a bank's scores and own models from what the attempt kept, at no release and no charge; what writes them.
 
     By the calibrated card, or by the card as it was before where the study ended earlier. Errors: ProtocolError where
     the attempt never came that far, DataError where the table changed since.
     """
     card = told_calibration(attempt) if attempt.was_told("calibration") else told_card(attempt)
-    scored = _scored(attempt, card)
-    frame = _frame(attempt, card, scored)
-    keep_scores(attempt, card, frame)
-    keep_own(attempt, card, scored, frame)
+    scored = scored_by(attempt, card)
+    own = own_fit(attempt, card, scored)
+    frame = own.beside(_frame(attempt, card, scored))
+
+    def keep() -> None:
+        keep_scores(attempt, card, frame)
+        keep_own(attempt, card, scored, frame, own)
+
+    return keep
 
 
 def _label(attempt: Attempt) -> NDArray[np.float64]:
@@ -200,7 +215,8 @@ def _own_points(card: Scorecard, codes: NDArray[Any]) -> NDArray[np.int64]:
     return card.institution_points(BANK, list(codes.T))
 
 
-def _scored(attempt: Attempt, card: Scorecard) -> Scored:
+def scored_by(attempt: Attempt, card: Scorecard) -> Scored:
+    """The bank's customers scored by a card, once the holders' points are there."""
     table, dictionary = attempt.read(), attempt.node.institution.dictionary
     if dictionary is None:
         raise ProtocolError(f"{attempt.name} has no dictionary; run the study again")
@@ -291,26 +307,52 @@ def _frame(attempt: Attempt, card: Scorecard, scored: Scored) -> pd.DataFrame:
     return out
 
 
-def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFrame) -> Figures:
-    """Write points by column, the bank's own models' scores and its own figures to its store; AUC of those models.
+@dataclass
+class OwnFit:
+    """A bank's own models of its customers, before anything of them is written.
 
-    frame: the scores as :func:`keep_scores` writes them; those of own models go into the same file.
-    What fails is named in the figures with its reason; the rest is there all the same.
+    kept: what could not be made. models: None where there are none. file: what serves them, None where it cannot.
     """
-    put, kept = partial(attempt.node.store.put_result, attempt.state.id), OwnKept(attempt)
-    out = frame.copy(deep=False)
+
+    kept: OwnKept
+    models: "OwnModels | None" = None
+    file: bytes | None = None
+
+    def beside(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The bank's scores with the probabilities by its own models beside them."""
+        made = {} if self.models is None else self.models.probability
+        return frame.assign(**{f"{name}_probability": probability for name, probability in made.items()})
+
+
+def own_fit(attempt: Attempt, card: Scorecard, scored: Scored) -> OwnFit:
+    """Fit the bank's own models; what fails is named in ``kept``, and nothing is written."""
+    own, fit = OwnFit(OwnKept(attempt)), _side(scored, TRAINING)
+    if not _two_classes(scored.label[fit], LEAST_CLASS):
+        own.kept.without("own_models", f"fewer than {LEAST_CLASS} defaults, or others, in training")
+        return own
+    own.models = models = own.kept.tried("own_models", lambda: _own(attempt, card, scored, fit, own.kept))
+    if models is not None and models.probability:
+        own.file = own.kept.tried("own_model", lambda: _own_file(card, scored, models))
+    return own
+
+
+def _side(scored: Scored, side: int) -> NDArray[np.bool_]:
+    """Customers of one side whose label is whole, (n,)."""
+    return np.asarray((scored.use == side) & np.isin(scored.label, (0.0, 1.0)))
+
+
+def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, out: pd.DataFrame, own: OwnFit) -> Figures:
+    """Write points by column, the bank's own models and its own figures to its store; AUC of those models.
+
+    out: the bank's scores with those of its own models, as they are written. What fails is named in the figures with
+    its reason; the rest is there all the same.
+    """
+    put, kept = partial(attempt.node.store.put_result, attempt.state.id), own.kept
     kept.tried("points", lambda: put(POINTS, _points_by_column(card, scored).to_parquet(index=False)))
-    fit, test = ((scored.use == side) & np.isin(scored.label, (0.0, 1.0)) for side in (TRAINING, HOLD_OUT))
-    files: dict[str, bytes] = {}
-    if _two_classes(scored.label[fit], LEAST_CLASS):
-        models = kept.tried("own_models", lambda: _own(attempt, card, scored, fit, kept))
-        if models is not None and models.probability:
-            for name, probability in models.probability.items():
-                out[f"{name}_probability"] = probability
-            kept.tried("scores_of_models", lambda: put(SCORES, out.to_parquet(index=False)))
-            kept.tried("own_model", lambda: files.update({FILE: _own_file(card, scored, models)}))
-    else:
-        kept.without("own_models", f"fewer than {LEAST_CLASS} defaults, or others, in training")
+    if own.models is not None:
+        told = {"best": own.models.best, "weights": own.models.weights, "absent": own.models.absent}
+        kept.tried("own_models", lambda: put("own_models.json", json.dumps(told).encode()))
+    test = _side(scored, HOLD_OUT)
     figures: Figures = dict.fromkeys(("bank_alone_auc", "bank_champion_auc", "scorecard_auc"))
     if _two_classes(scored.label[test], 1):
         figures |= kept.tried("figures", lambda: _areas(scored, out, test)) or {}
@@ -324,7 +366,7 @@ def keep_own(attempt: Attempt, card: Scorecard, scored: Scored, frame: pd.DataFr
     )
     if card.calibration is not None:
         # Before nothing is owed any more: what cannot be kept now can be fetched.
-        keep_part(attempt, files)
+        keep_part(attempt, {} if own.file is None else {FILE: own.file})
     settle(attempt, content)
     return figures
 
@@ -354,7 +396,7 @@ def _own(
     # Banks alone need what fits them, only here, and it is slow to load.
     from fedrisk.recipes.scorecard.own_models import own_models
 
-    found = own_models(
+    return own_models(
         card,
         scored,
         fit,
@@ -362,9 +404,6 @@ def _own(
         several=len(attempt.study.banks) > 1,
         failed=lambda name, error: kept.failed(name, error, f"own model {name}"),
     )
-    told = {"best": found.best, "weights": found.weights, "absent": found.absent}
-    attempt.node.store.put_result(attempt.state.id, "own_models.json", json.dumps(told).encode())
-    return found
 
 
 def _own_file(card: Scorecard, scored: Scored, models: "OwnModels") -> bytes:

@@ -34,6 +34,7 @@ from fedrisk.recipes.scorecard.prepared import (
     told_source,
 )
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, is_index, spans_of, sums_of
+from fedrisk.recipes.scorecard.warning_node import threshold
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -50,7 +51,8 @@ def part_of(attempt: Attempt) -> ModelPart:
     calibrated = told_calibration(attempt) if attempt.role == BANK else None
     # A bank keeps the card as it is; how enterprises spread over bins is for what holders give.
     weights = () if attempt.role == BANK else told_counts(attempt)[2].weight
-    return _part(attempt, _Told(card, calibrated, weights, text))
+    part = _part(attempt, _Told(card, calibrated, weights, text))
+    return part.model_copy(update={"warning": threshold(attempt)})
 
 
 def edited_part_of(attempt: Attempt, edited: EditedCard) -> ModelPart:
@@ -125,6 +127,7 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
         study=study.digest(),
         attempt=attempt.state.id,
         purpose=study.purpose,
+        label=study.label,
         banks=study.banks,
         holders=study.holders,
         institution=attempt.name,
