@@ -48,38 +48,33 @@ def main() -> None:
     parser.add_argument("names", nargs="+")
     parser.add_argument("--epsilon", nargs="+", type=float, default=[1.0, 3.0])
     parser.add_argument("--index", nargs="+", default=["histories", "all"])
-    parser.add_argument("--label", nargs="+", default=["strained", "default"])
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     given = parser.parse_args()
     found = json.loads(given.out.read_text("utf-8")) if given.out.exists() else []
     for name in given.names:
         prepare(given.folder / name)
         for index in given.index:
-            for label in given.label:
-                cell = {"province": name, "index": index, "label": label}
-                todo = [
-                    e for e in given.epsilon if {**cell, "epsilon": e, "noise": NOISE[-1]} not in _keys(found)
-                ]
-                for row in figures(given.folder / name, name[0], index, label, todo) if todo else ():
-                    found.append(cell | row)
-                    given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-                    print({k: v for k, v in found[-1].items() if not isinstance(v, list)}, flush=True)
+            cell = {"province": name, "index": index}
+            wanted = [{**cell, "epsilon": e, "noise": NOISE[-1]} for e in given.epsilon]
+            todo = [one["epsilon"] for one in wanted if one not in _keys(found)]
+            for row in figures(given.folder / name, name[0], index, todo) if todo else ():
+                found.append(cell | row)
+                given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                print({k: v for k, v in found[-1].items() if not isinstance(v, list)}, flush=True)
 
 
 def _keys(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = ("province", "index", "label", "epsilon", "noise")
+    names = ("province", "index", "epsilon", "noise")
     return [{n: row[n] for n in names} for row in found]
 
 
-def figures(folder: Path, profile: str, index: str, label: str, epsilons: list[float]) -> Any:
+def figures(folder: Path, profile: str, index: str, epsilons: list[float]) -> Any:
     """Studies of a province by epsilon and noise, and the index of its newest month and those before it."""
     os.environ["MONTH"] = "development"
     holders = HOLDERS[profile]
     file = folder / f"health_{index}.toml"
     file.write_text(study(folder, index=index, epsilon=1.0, holders=holders), "utf-8")
     data = from_config(file)
-    if label == "default":
-        data = with_default(data, folder)
     os.environ["MONTH"] = f"m{MONTHS:02d}"
     truth = pd.read_parquet(folder / "truth" / f"m{MONTHS:02d}.parquet")["id"].to_numpy()
     months = {h: Months(folder, h, truth) for h in holders}
@@ -90,23 +85,6 @@ def figures(folder: Path, profile: str, index: str, label: str, epsilons: list[f
             known = np.mean([m.known for m in months.values()], axis=0) == 1
             row = {"epsilon": epsilon, "noise": noise, "rows": len(made.train), "values": values}
             yield row | {"scale_error": scale.error, **against_truth(folder, told, known)}
-
-
-def with_default(data: Portfolio, folder: Path) -> Portfolio:
-    """The same with the label of default: over 90 days late within 12 months."""
-    from dataclasses import replace
-
-    labels = []
-    for bank in data.study.banks:
-        table = load_institution(folder / "institutions" / f"{bank}.toml").read()
-        raw = pd.read_parquet(folder / "development" / "data" / f"{bank}.parquet", columns=["late_90_days"])
-        keep = np.isin(table.label, (0.0, 1.0))
-        labels.append(
-            raw["late_90_days"].to_numpy()[table.rows if hasattr(table, "rows") else slice(None)][keep]
-        )
-    label = np.concatenate(labels).astype(float)
-    there = np.flatnonzero(np.isfinite(label))
-    return replace(data, label=label).rows(there)
 
 
 class Months:
