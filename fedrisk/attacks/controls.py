@@ -24,8 +24,8 @@ from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.ledger.ledger import Ledger
 from fedrisk.protocol.payload import Payload
-from fedrisk.recipes.scorecard import node as scorecard_node
 from fedrisk.recipes.scorecard import delivery, prepared, score_grid, scoring
+from fedrisk.recipes.scorecard import node as scorecard_node
 from fedrisk.secure.envelope import Context, open_sealed
 from fedrisk.secure.identity import EphemeralKey, SignedKey
 from fedrisk.secure.keystream import Label
