@@ -53,7 +53,7 @@ CENTRES = (0.0, 1.0)
 FOLDS, FOLDS_OF_MANY = 5, 3
 """Folds of a bank's training rows, and of those of a bank with ``MANY_ROWS``: two thirds of these teach as much."""
 
-MANY_ROWS = 20_000
+MANY_ROWS = 25_000
 """From so many training rows on, own models are fitted in less time (benchmarks/own_models says what that costs)."""
 
 CHOICE_ROWS = 10_000
