@@ -17,6 +17,9 @@ are not there. ::
         { name = "invoices", unit = "invoices", low = 0, high = 3000 },
         { name = "invoice_amount", unit = "yuan", low = 0, high = 1e8 },
     ]
+
+Histories may also be stated once for all, in ``[histories]`` (models/history_file): encoders without histories of their
+own read these, and columns of the dictionary with a ``history`` are computed from them (models/history_columns).
 """
 
 import contextlib
@@ -41,19 +44,21 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAt
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.place import expand
 from fedrisk.data.source import TableSource
-from fedrisk.data.table import Table, read_table
+from fedrisk.data.table import Table, raise_for, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
 from fedrisk.file_rules import Stated
 from fedrisk.files import PUT_BACK, read_kept, write_atomic
 from fedrisk.findings import Finding
 from fedrisk.home import home as home
 from fedrisk.home import resolved
-from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled
+from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled, scaled_paths
+from fedrisk.models.history_file import HistoriesSource, filled, problems_of, read_columns, read_paths
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import HOLDING, WITHOUT_TABLE, Name, Role, checked
+from fedrisk.study import BANK, DEFAULT_LABEL, HOLDING, WITHOUT_TABLE, Name, Role, checked
 from fedrisk.toml_file import load_toml, toml_text
+from fedrisk.watch_rules import WatchRules
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,9 @@ WITHOUT_LABELS = {"statistics"}
 """Recipes for which a bank needs no label."""
 
 
+_A = {"regulator": "a regulator", "agent": "an agent"}
+
+
 class Institution(BaseModel, metaclass=Stated):
     """One institution as its own machine knows it; ``folder`` is where its file lies, ``file`` the file itself.
 
@@ -84,8 +92,10 @@ class Institution(BaseModel, metaclass=Stated):
     dictionary: Dictionary | None = None
     policy: Policy = Policy()
     store: str | None = None
+    histories: HistoriesSource | None = None
     encoders: tuple[EncoderRule, ...] = ()
     decisions: str | None = None
+    watch: WatchRules | None = None
     folder: Path = Path(".")
     file: Path | None = None
     _frame: pd.DataFrame | None = PrivateAttr(default=None)
@@ -94,10 +104,10 @@ class Institution(BaseModel, metaclass=Stated):
     def _complete(self) -> "Institution":
         if self.has_table and (self.table is None or self.dictionary is None):
             raise ValueError(
-                f"a {self.kind} needs [table] and [dictionary]; only an authority or a regulator goes without"
+                f"a {self.kind} needs [table] and [dictionary]; only an authority, a regulator or an agent goes without"
             )
-        if self.kind == "regulator" and (self.table is not None or self.dictionary is not None):
-            raise ValueError("a regulator brings no records; remove [table] and [dictionary]")
+        if self.kind in ("regulator", "agent") and (self.table is not None or self.dictionary is not None):
+            raise ValueError(f"{_A[self.kind]} brings no records; remove [table] and [dictionary]")
         learns = set(self.policy.recipes) - WITHOUT_LABELS
         if learns and self.kind == "bank" and self.dictionary is not None and self.dictionary.label is None:
             raise ValueError(
@@ -105,6 +115,8 @@ class Institution(BaseModel, metaclass=Stated):
             )
         if self.decisions is not None and self.kind != "bank":
             raise ValueError("decisions: a table of decisions is for a bank; remove it")
+        if self.watch is not None and self.kind != "bank":
+            raise ValueError("[watch] is for a bank, which has loans to watch; remove it")
         if self.encoders and (self.kind not in HOLDING or self.dictionary is None):
             raise ValueError("[[encoders]] are for holders; remove them from a bank's or authority's file")
         if self.dictionary is not None:
@@ -112,11 +124,33 @@ class Institution(BaseModel, metaclass=Stated):
             names += [e.name for e in self.encoders]
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"encoders: {', '.join(twice)} is used twice; rename the encoder")
+            if problems := [*problems_of(self.dictionary, self.histories), *self._unread()]:
+                raise ValueError("\n".join(problems))
         return self
+
+    def _unread(self) -> list[str]:
+        """Encoders without histories of their own that [histories] does not have."""
+        found = []
+        for rule in (e for e in self.encoders if e.histories is None):
+            if self.histories is None:
+                found.append(f"encoder {rule.name}: has no histories; add them, or [histories] for all")
+                continue
+            lacking = [s.name for s in rule.series if self.histories.of(s.name) != s]
+            if lacking:
+                found.append(
+                    f"encoder {rule.name}: series {', '.join(lacking)} is not in [histories], or not the same there; "
+                    "leave series out, or give the encoder histories of its own"
+                )
+            if rule.months > self.histories.months:
+                found.append(
+                    f"encoder {rule.name}: months = {rule.months} are more than [histories] states; lower them"
+                )
+        return found
 
     @model_validator(mode="wrap")
     @classmethod
     def _with_frame(cls, content: Any, handler: ModelWrapValidatorHandler["Institution"]) -> "Institution":
+        content = filled(content) if isinstance(content, Mapping) else content
         frame = content.get("table") if isinstance(content, Mapping) else None
         if not isinstance(frame, pd.DataFrame):
             return handler(content)
@@ -157,15 +191,27 @@ class Institution(BaseModel, metaclass=Stated):
                 changed[name] = self._whole(said)
         if self.table is not None and self._frame is None:
             changed["table"] = self._moved(self.table)
+        if self.histories is not None:
+            changed["histories"] = self.histories_at_home
         if self.encoders:
             changed["encoders"] = self.encoders_at_home
         return self.model_copy(update=changed)
 
     @property
+    def histories_at_home(self) -> HistoriesSource | None:
+        """The histories with a whole path, for a file in another folder."""
+        if self.histories is None or self.histories.is_database:
+            return self.histories
+        return self.histories.model_copy(update={"source": self._whole(self.histories.source)})
+
+    @property
     def encoders_at_home(self) -> tuple[EncoderRule, ...]:
         """The encoders with whole paths, for a file in another folder."""
         return tuple(
-            rule.model_copy(update={"histories": self._moved(rule.histories)}) for rule in self.encoders
+            rule
+            if rule.histories is None
+            else rule.model_copy(update={"histories": self._moved(rule.histories)})
+            for rule in self.encoders
         )
 
     def _moved(self, table: TableSource) -> TableSource:
@@ -217,7 +263,7 @@ class Institution(BaseModel, metaclass=Stated):
         return os.path.realpath(self.folder / Path(source).expanduser())
 
     def read(self) -> Table:
-        """Read and check the table, with the columns of trained encoders.
+        """Read and check the table, with the columns that are computed from histories and those of trained encoders.
 
         ConfigError or DataError with every rule that a file breaks.
         """
@@ -230,12 +276,32 @@ class Institution(BaseModel, metaclass=Stated):
         return self.encoded(read_table(self.table, self.dictionary, base=self.folder))
 
     def encoded(self, table: Table) -> Table:
-        """A table that was read, with the columns of trained encoders; errors as :meth:`read`."""
+        """A table that was read, with the columns from histories and of trained encoders; errors as :meth:`read`."""
+        table = self._computed(table)
         for rule in self.encoders:
             trained = self.load_encoder(rule.name)
             if trained is not None:
                 table = self._encoded(table, rule, trained)
         return table
+
+    def _computed(self, table: Table) -> Table:
+        """The table with the columns that are computed from histories, after what was noted on their file."""
+        if self.dictionary is None or self.histories is None or not self.dictionary.computed:
+            return table
+        where = f"histories of {self.name}"
+        try:
+            columns, checks = read_columns(self.histories, self.dictionary, self.folder, table.ids)
+        except (ConfigError, DataError) as error:
+            raise type(error)(f"{where}: {error}") from None
+        raise_for(checks, where=where)
+        state = hashlib.sha256(f"{table.digest}:".encode())
+        for name, values in columns.items():
+            state.update(f"{name}:{len(values)}:".encode())
+            state.update(values.data)
+        frame = table.frame.assign(**columns)
+        return dataclasses.replace(
+            table, frame=frame, digest=state.hexdigest(), checks=(*table.checks, *checks)
+        )
 
     def described(self) -> Dictionary | None:
         """The dictionary with the columns of trained encoders; ``dictionary`` itself is the table's alone."""
@@ -244,20 +310,42 @@ class Institution(BaseModel, metaclass=Stated):
         more = [c for e in self.encoders if self.load_encoder(e.name) for c in e.dictionary_columns()]
         return self.dictionary.model_copy(update={"columns": (*self.dictionary.columns, *more)})
 
+    def about(self, label: str | None) -> "Institution":
+        """A bank as it is in a study about one of its labels: that one alone is read.
+
+        label: as the study names it; None for the one called ``default``, and for a bank that has none of that name the
+        bank as it is. ConfigError where a named one is not there.
+        """
+        dictionary = self.dictionary
+        if self.kind != BANK or dictionary is None:
+            return self
+        if label is None and all(one.name != DEFAULT_LABEL for one in dictionary.labels):
+            return self
+        try:
+            narrowed = dictionary.with_label(label or DEFAULT_LABEL)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from None
+        return self if narrowed == dictionary else self.model_copy(update={"dictionary": narrowed})
+
     @property
     def files(self) -> tuple[Path, ...] | None:
         """Every file that :meth:`read` looks at; None where the table lies in a database."""
         if self.table is None or self.table.is_database:
             return None
-        found = [self.folder / Path(expand(self.table.source)).expanduser()]
+        sources: list[TableSource | None] = [self.table]
+        found: list[Path] = []
         for rule in self.encoders:
             installed = self.installed_encoder(rule.name)
             if installed is not None:
-                found += [
-                    installed,
-                    self.folder / Path(expand(rule.histories.source)).expanduser(),
-                ]
-        return tuple(found)
+                found.append(installed)
+                sources += [rule.histories or self.histories]
+        if self.dictionary is not None and self.dictionary.computed:
+            sources.append(self.histories)
+        read = [source for source in sources if source is not None]
+        if any(source.is_database for source in read):
+            return None
+        places = [self.folder / Path(expand(source.source)).expanduser() for source in read]
+        return tuple(dict.fromkeys([*places, *found]))
 
     def encoder(self, name: str) -> EncoderRule:
         """The encoder called ``name``; ConfigError where the file has none."""
@@ -269,7 +357,7 @@ class Institution(BaseModel, metaclass=Stated):
             f"institution {self.name} has no encoder {name} (it has: {known}); add [[encoders]]"
         )
 
-    def histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
+    def encoder_histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
         """Histories of an encoder in the order of ``ids`` (normalised, as in a Table).
 
         (n, months, series) float32 in [0, 1], NaN where a month or the enterprise is missing. ConfigError where the
@@ -279,10 +367,22 @@ class Institution(BaseModel, metaclass=Stated):
         if self.dictionary is None:
             raise ConfigError(f"institution {self.name} has no [dictionary]; add it to its file")
         try:
+            if rule.histories is None:
+                names = [s.name for s in rule.series]
+                paths = read_paths(
+                    self.stated_histories(), self.dictionary, self.folder, ids, names, rule.months
+                )
+                return scaled_paths(rule, paths)
             file = read_table(rule.histories, rule.file_dictionary(self.dictionary), base=self.folder)
             return arranged(scaled(rule, file.frame), file.ids, ids)
         except (ConfigError, DataError) as error:
             raise type(error)(f"encoder {name} of {self.name}: {error}") from None
+
+    def stated_histories(self) -> HistoriesSource:
+        """What ``[histories]`` states; ConfigError where the file has none."""
+        if self.histories is None:
+            raise ConfigError(f"institution {self.name} has no [histories]; add it to its file")
+        return self.histories
 
     def encoder_design(self, name: str) -> dict[str, Any]:
         """The public design of an encoder, as `models.encoder.EncoderDesign` writes it. Loads torch."""
@@ -383,7 +483,9 @@ class Institution(BaseModel, metaclass=Stated):
             ) from None
 
         design = EncoderDesign.from_dict(trained.design)
-        outputs = encode(design, trained.weights, self.histories(rule.name, table.ids)).astype(np.float64)
+        outputs = encode(design, trained.weights, self.encoder_histories(rule.name, table.ids)).astype(
+            np.float64
+        )
         frame = table.frame.assign(**{c: outputs[:, k] for k, c in enumerate(rule.columns)})
         state = hashlib.sha256(f"{table.digest}:{rule.name}:{outputs.shape}:".encode())
         state.update(np.ascontiguousarray(outputs).data)

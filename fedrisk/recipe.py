@@ -172,10 +172,11 @@ class Recipe:
         try:
             self._check_deadlines(study)
             self._check_groups(study)
+            self._check_label(study)
             self.members(full, None)
         except ConfigError as error:
             raise ConfigError(f"{where} breaks 1 rule(s):\n  {error}") from None
-        needed = self.format(full)
+        needed = max(self.format(full), full.least_format)
         return full if full.format >= needed else full.model_copy(update={"format": needed})
 
     def without(self, study: Study, names: Collection[str]) -> Study:
@@ -201,6 +202,18 @@ class Recipe:
             raise ConfigError(
                 f"evaluation.groups is of models that banks' labels are held against, and recipe {self.name} makes "
                 "none; remove it"
+            )
+
+    def _check_label(self, study: Study) -> None:
+        """ConfigError where a label is named and nothing is learnt on one, or a threshold is asked for without."""
+        learns = self.labels and study.banks
+        if study.label is not None and not learns:
+            raise ConfigError(
+                f"label names what is learnt at banks, and recipe {self.name} learns on no label here; remove it"
+            )
+        if study.warning is not None and self.name != "scorecard":
+            raise ConfigError(
+                f"[warning] is of a scorecard's scores, and the recipe is {self.name}; remove it, or take the scorecard"
             )
 
     def require(self) -> None:

@@ -34,16 +34,23 @@ from fedrisk.renamed import STUDY_KEYS, STUDY_VALUES, renamed
 from fedrisk.toml_file import load_toml, toml_text
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator"]
+Role = Literal["bank", "holder", "guarantor", "bureau", "authority", "regulator", "agent"]
 DisplayName = Annotated[str, AfterValidator(checked_display_name)]
 Model = TypeVar("Model", bound=BaseModel)
 
-FORMAT = 2
+FORMAT = 3
 """Latest format of studies that this version reads: one more with whatever an earlier one must not pass over.
 
 A recipe says which studies need a later one than the first (`fedrisk.recipe.Recipe.format`). 2: joined statistics of
-measures of several offices, whose cells' owner an earlier version gives too little noise.
+measures of several offices, whose cells' owner an earlier version gives too little noise. 3: studies that name a label
+or a threshold of warnings: an earlier version would train on the bank's first label.
 """
+
+NAMING = 3
+"""Format of studies that name a label, or a threshold of warnings."""
+
+DEFAULT_LABEL = "default"
+"""Label that a study without ``label`` is about; a bank's dictionary calls ``[dictionary.label]`` so."""
 
 NO_PRIVACY = "research run: no privacy"
 """What every output of a research run says."""
@@ -51,7 +58,7 @@ NO_PRIVACY = "research run: no privacy"
 HOLDING: tuple[Role, ...] = ("holder", "guarantor", "bureau")
 """Roles with features and no labels."""
 
-WITHOUT_TABLE: tuple[Role, ...] = ("authority", "regulator")
+WITHOUT_TABLE: tuple[Role, ...] = ("authority", "regulator", "agent")
 """Roles that bring no records, and of which none is asked for."""
 
 BANK = "bank"
@@ -81,7 +88,7 @@ class Member(Settings):
     company, a credit bureau. ``regulator`` brings nothing: it keeps the key of the pseudonyms where no other member is
     named for that, and else it observes, which is to see who takes part, what all state of themselves, and the signed
     heads of all trails, and to confirm to the others that it was told the same. No features, rows, totals or scores
-    ever go to it.
+    ever go to it. ``agent`` acts for enterprises that ask for their own index, and takes part in no study.
     ``optional``: the study goes on without this one where it refuses or is not there.
     ``display_name``: what people read in place of the name, in any script; public as everything in a study.
     """
@@ -90,6 +97,14 @@ class Member(Settings):
     role: Role
     optional: bool = False
     display_name: DisplayName | None = None
+
+    @model_validator(mode="after")
+    def _no_agent(self) -> "Member":
+        if self.role == "agent":
+            raise ValueError(
+                f"{self.name} is an agent: it asks for enterprises' indices and takes part in no study; leave it out"
+            )
+        return self
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -242,6 +257,32 @@ class Evaluation(Settings):
         return {k: v for k, v in content.items() if (k != "release" or v is not True) and k not in absent}
 
 
+class StatedOutcome(Settings):
+    """What the study's label means, in words that every member reads before it agrees.
+
+    horizon: what counts, and over which time; meaning (meaning_zh in Chinese): what people call it. Each bank holds
+    them against its own dictionary, and takes no part where that says otherwise.
+    """
+
+    horizon: Annotated[str, Field(max_length=1000)] = ""
+    meaning: Annotated[str, Field(max_length=1000)] = ""
+    meaning_zh: Annotated[str, Field(max_length=1000)] = ""
+
+
+WARNING_BINS = 40
+"""Score bins of the evaluation of a study with a threshold, unless it states another number (benchmarks/warnings)."""
+
+
+class WarningRule(Settings):
+    """A threshold of the score, below which a model warns (scorecards alone).
+
+    false_alarms: share of the enterprises without the outcome that are warned of at most, by the private evaluation
+    histogram of the hold-out (analysis/warning_threshold).
+    """
+
+    false_alarms: Annotated[float, Field(ge=0.001, le=0.5)]
+
+
 class Serving(Settings):
     """How a study's model serves.
 
@@ -342,12 +383,17 @@ class Study(Settings):
     one before they give scores.
 
     ``deadlines``: by action, the seconds within which an institution has to answer; ``other`` for those not named.
+
+    ``label``: which of the labels in the banks' dictionaries the study is about; the one called ``default`` where it is
+    left out. ``outcome`` says what it means. ``warning`` asks for a threshold of warnings.
     """
 
     name: Name
     purpose: Name
     consent: Annotated[str, Field(pattern=r"^[ -~]{1,200}$")] | None = None
     recipe: Name = "scorecard"
+    label: Name | None = None
+    outcome: StatedOutcome = StatedOutcome()
     institutions: Annotated[tuple[Member, ...], Field(min_length=1)]
     privacy: Privacy
     windows: Windows = Windows()
@@ -358,6 +404,7 @@ class Study(Settings):
     expected: Expected = Expected()
     training: Training = Training()
     serving: Serving = Serving()
+    warning: WarningRule | None = None
     deadlines: Mapping[Name, Seconds] = Field(default_factory=dict)
     settings: Mapping[str, Any] = Field(default_factory=dict)
     format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
@@ -374,13 +421,15 @@ class Study(Settings):
     def model_dump(self, **how: Any) -> dict[str, Any]:
         """The study as a dictionary, as pydantic makes it.
 
-        Without deadlines and rules of serving where there are none, so that studies from before there were any keep
-        their digest.
+        Without what there is none of, such as deadlines, rules of serving or a label, so that studies from before there
+        was any keep their digest.
         """
         content = super().model_dump(**how)
-        if not any((content.get("serving") or {}).values()):
-            content.pop("serving", None)
-        return {k: v for k, v in content.items() if k != "deadlines" or v}
+        for section in ("serving", "outcome"):
+            if not any((content.get(section) or {}).values()):
+                content.pop(section, None)
+        absent = {key for key in ("deadlines", "label", "warning") if not content.get(key)}
+        return {k: v for k, v in content.items() if k not in absent}
 
     @model_validator(mode="before")
     @classmethod
@@ -396,6 +445,17 @@ class Study(Settings):
         return {key: value for key, value in content.items() if key != section} | {
             "settings": content[section]
         }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bins_for_threshold(cls, content: Any) -> Any:
+        """With a threshold the evaluation has more bins, unless it states how many (models/warning_bins)."""
+        if not isinstance(content, Mapping) or not content.get("warning"):
+            return content
+        stated = content.get("evaluation") or {}
+        if not isinstance(stated, Mapping) or "bins" in stated:
+            return content
+        return {**content, "evaluation": {**stated, "bins": WARNING_BINS}}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -421,7 +481,26 @@ class Study(Settings):
             )
         if sum(m.role == "authority" for m in self.institutions) > 1:
             raise ValueError("institutions: more than one authority; the key of an epoch has one keeper")
+        if self.label is None and any(self.outcome.model_dump().values()):
+            raise ValueError(
+                "outcome says what a label means, and the study names none; add label, such as "
+                'label = "distress"'
+            )
+        if self.warning is not None and not self.evaluation.release:
+            raise ValueError(
+                "warning.false_alarms needs the evaluation, and evaluation.release = false; remove one"
+            )
         return self
+
+    @property
+    def label_name(self) -> str:
+        """Name of the label that the study is about."""
+        return self.label or DEFAULT_LABEL
+
+    @property
+    def least_format(self) -> int:
+        """Format in which the study is stated at least, whatever its recipe."""
+        return NAMING if self.label is not None or self.warning is not None else 1
 
     @property
     def trainers(self) -> tuple[str, ...]:

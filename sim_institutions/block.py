@@ -59,6 +59,11 @@ class Block:
         return staggered(self.health)
 
     @property
+    def months(self) -> int:
+        """Months of history."""
+        return self.health.effect.shape[1]
+
+    @property
     def came_due(self) -> Bools:
         """Who became over 90 days late at each bank in the period that a table's losses cover, (n, banks)."""
         return self.bank_default
@@ -78,7 +83,7 @@ def generate_block(profile: Profile, seed: int, number: int, n: int, constants: 
     geography = draw_geography(seed)
     enterprises = draw_enterprises(profile, geography, seed, number, n)
     health = develop_health(enterprises, geography, seed, number, interactions=profile.interactions)
-    lending = lend(profile, enterprises, health, geography, constants.asked, seed, number)
+    lending = lend(profile, enterprises, health.levels, geography, constants.asked, seed, number)
     default = defaults(health, constants.intercept, seed, number)
     return Block(
         profile=profile,
@@ -107,7 +112,7 @@ def pilot_constants(profile: Profile, seed: int) -> Constants:
     low, high = -6.0, 6.0
     for _ in range(14):
         asked = (low + high) / 2
-        lending = lend(profile, enterprises, health, geography, asked, seed, PILOT)
+        lending = lend(profile, enterprises, health.levels, geography, asked, seed, PILOT)
         enough = lending.borrower.sum() / lending.applied.sum() > profile.approval
         low, high = (asked, high) if enough else (low, asked)
     return Constants(asked, _intercept(health.risk[lending.borrower], profile.default_rate))

@@ -60,7 +60,8 @@ def _number(name: str, unit: str, meaning: str, low: float, high: float, **more:
     return {**kept, **more, "feature": False}
 
 
-def _flag(name: str, meaning: str) -> dict[str, Any]:
+def flag(name: str, meaning: str) -> dict[str, Any]:
+    """A column for statistics that is yes or no."""
     return {"name": name, "kind": "flag", "meaning": meaning, "feature": False}
 
 
@@ -85,9 +86,9 @@ COLUMNS = {
         _number("default_probability", "share", "within 12 months, by the bank's own rating", 0, 1),
         _number("loss_given_default", "share", "of the exposure, as the bank expects", 0, 1),
         _number("expected_loss", "yuan", "exposure x default probability x loss given default", 0, 100_000),
-        _flag("guaranteed", "a guarantor stands behind the loan"),
+        flag("guaranteed", "a guarantor stands behind the loan"),
         _number("share_guaranteed", "share", "share of the loan that is guaranteed", 0, 1),
-        _flag("defaulted", "became over 90 days late in the period that the loss columns cover"),
+        flag("defaulted", "became over 90 days late in the period that the loss columns cover"),
         _number(
             "matured_loss", "yuan", "lost on loans that defaulted in the period, less recoveries", 0, 500_000
         ),

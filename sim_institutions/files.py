@@ -4,7 +4,7 @@ The same profile, size and seed give the same bytes with the same versions of nu
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from sim_institutions.geometry import write_counties
 from sim_institutions.institutions import Office, label, offices, prefecture_offices
 from sim_institutions.profiles import CORE, PROFILES, Profile
 from sim_institutions.statistics_files import write_rules, write_statistics
-from sim_institutions.tables import ID, write_tables
+from sim_institutions.tables import ENDS, ID, write_tables
 from sim_institutions.toml_text import pairs
 
 WORKERS = 2
@@ -63,10 +63,12 @@ def write_institutions(
     research: bool = False,
     histories: bool = True,
     policy: Mapping[str, Any] = MappingProxyType({}),
+    changed: Callable[[Office], Office] = lambda office: office,
 ) -> None:
     """Write the institutions' files below ``out``.
 
     tables: the folder with tables and histories, as these files see it. policy: more rules of every institution.
+    changed: what else an institution of these files has.
     """
     folder = out / "institutions"
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ def write_institutions(
     aside.mkdir(exist_ok=True)
     more: dict[str, Any] = {"research": research, "policy": policy, "tables": tables}
     for member in offices(profile):
-        office = member if histories else replace(member, series=())
+        office = changed(member if histories else replace(member, series=()))
         source = f"{tables}/data/{office.name}.parquet"
         _write(folder / f"{office.name}.toml", institution(office, {"source": source}, **more))
         if office.name == "tax_office":
@@ -89,7 +91,9 @@ def write_studies(
 ) -> None:
     """Write the studies of one table, or of one quarter; ``name``: of the scorecard, by default the profile's."""
     largest = max(rows.values())
-    _write(out / "study.toml", study(profile, enterprises, largest, name))
+    # One of a series: those before it are remembered.
+    more = [] if name is None else ["[scorecard]\n" + pairs({"memory": "auto"})]
+    _write(out / "study.toml", study(profile, enterprises, largest, name, more=more))
     write_statistics(profile, out, small_delta(largest), name or "")
 
 
@@ -120,20 +124,31 @@ def institution(
                 **POLICY,
                 "scores": "bands",
                 **policy,
+                **office.policy,
                 **_opened(office),
                 **_groups(office),
             }
         ),
         "[dictionary]\n" + pairs({"id": ID, "id_scheme": "uscc"}),
-        *("[[dictionary.columns]]\n" + pairs(column) for column in office.columns),
+        *("[[dictionary.columns]]\n" + pairs(column) for column in [*office.columns, *office.computed]),
     ]
     if office.kind == "bank":
         parts.append("[dictionary.label]\n" + pairs(label()))
-    if office.series:
-        parts.append("[[encoders]]\n" + pairs({"name": "months"}))
-        parts.append(f'histories = {{ source = "{tables}/histories/{office.name}.parquet" }}\n')
-        parts += ["[[encoders.series]]\n" + pairs(dict(one)) for one in office.series]
-    return "\n".join(parts)
+        parts += ["[[dictionary.labels]]\n" + pairs(one) for one in office.labels]
+    return "\n".join([*parts, *_histories(office, f"{tables}/histories/{office.name}.parquet")])
+
+
+def _histories(office: Office, source: str) -> list[str]:
+    """Monthly histories: of columns and encoders, or of encoders alone."""
+    if not office.series:
+        return []
+    encoder = "[[encoders]]\n" + pairs({"name": "months"})
+    if office.history_months is None:
+        series = ["[[encoders.series]]\n" + pairs(dict(one)) for one in office.series]
+        return [encoder, f'histories = {{ source = "{source}" }}\n', *series]
+    stated = {"source": source, "months": office.history_months, "ends_column": ENDS}
+    series = ["[[histories.series]]\n" + pairs({**one, "better": "high"}) for one in office.series]
+    return ["[histories]\n" + pairs(stated), *series, encoder]
 
 
 def _opened(office: Office) -> dict[str, Any]:
@@ -148,25 +163,37 @@ def _groups(office: Office) -> dict[str, Any]:
     return {"groups": listed} if office.kind == "bank" and listed else {}
 
 
-def study(profile: Profile, enterprises: int, largest: int, name: str | None = None) -> str:
+def study(
+    profile: Profile,
+    enterprises: int,
+    largest: int,
+    name: str | None = None,
+    *,
+    label: str | None = None,
+    rate: float | None = None,
+    more: Sequence[str] = (),
+) -> str:
     """The study file: a scorecard of all institutions of the profile.
 
-    ``largest`` is the number of rows of the largest table. name: of the study; by default the profile's.
+    ``largest`` is the number of rows of the largest table. name: of the study; by default the profile's. label, rate:
+    another label than the usual one, and its rate. more: sections at the end.
     """
     members = [{"name": o.name, "role": o.kind} for o in offices(profile)]
-    expected = {"default_rate": profile.default_rate, "enterprises": round(enterprises * profile.borrowers)}
+    expected = {
+        "default_rate": rate or profile.default_rate,
+        "enterprises": round(enterprises * profile.borrowers),
+    }
     parts = [
         "# A simulated study: labels of the banks, features of all. [expected] are planning figures.",
-        pairs({"name": name or profile.name, "purpose": "credit_scoring", "recipe": "scorecard"}),
+        pairs({"name": name or profile.name, "purpose": "credit_scoring", "recipe": "scorecard"})
+        + (pairs({"label": label}) if label else ""),
         *("[[institutions]]\n" + pairs(member) for member in members),
         "[alignment]\n" + pairs({"authority": CORE[0], "epoch": "2026"}),
         "[privacy]\n" + pairs({"epsilon": profile.epsilon, "delta": small_delta(largest)}),
         "[holdout]\n" + pairs({"percent": 30}),
         "[expected]\n" + pairs(expected),
+        *more,
     ]
-    if name is not None:
-        # One of a series: those before it are remembered.
-        parts.append("[scorecard]\n" + pairs({"memory": "auto"}))
     return "\n".join(parts)
 
 

@@ -54,7 +54,7 @@ class Geography:
 
     weights: share of the enterprises in each county. rural: how rural each county is, about -1 to 2. shocks:
     by (sector, month), (county, month) and (cluster, month), on the scale of health. first: calendar month of
-    the history's first one, 0 a January.
+    the history's first one, 0 a January. months: of the history.
     """
 
     weights: Floats
@@ -63,11 +63,12 @@ class Geography:
     county_shocks: Floats
     cluster_shocks: Floats
     first: int = FIRST_MONTH
+    months: int = MONTHS
 
     @property
     def seasons(self) -> Floats:
-        """Seasonal effect in each month of the history, (sector, 18)."""
-        return np.take(SEASONS, (self.first + np.arange(MONTHS)) % 12, axis=1)
+        """Seasonal effect in each month of the history, (sector, months)."""
+        return np.take(SEASONS, (self.first + np.arange(self.months)) % 12, axis=1)
 
 
 def draw_geography(seed: int) -> Geography:

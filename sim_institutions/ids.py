@@ -46,10 +46,16 @@ def codes(number: Ints, individual: Bools, county: Ints, seed: int) -> Codes:
 
 def written(values: Codes, style: Style, share: float, rng: np.random.Generator) -> pa.Array:
     """The codes as an institution writes them: a ``share`` of the rows in its style, the others plain."""
-    letters = _LETTERS[values]
     if style == "plain" or share <= 0:
+        return styled(values, "plain", np.zeros(len(values), dtype=bool))
+    return styled(values, style, uniform(rng, len(values)) < share)
+
+
+def styled(values: Codes, style: Style, odd: Bools) -> pa.Array:
+    """The codes, those that are ``odd`` in an institution's style."""
+    letters = _LETTERS[values]
+    if style == "plain":
         return _strings(letters, np.ones_like(letters, dtype=bool))
-    odd = uniform(rng, len(letters)) < share
     if style == "lower":
         capital = odd[:, None] & (letters >= ord("A"))
         return _strings(letters + 32 * capital.astype(np.uint8), np.ones_like(letters, dtype=bool))

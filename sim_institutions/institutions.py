@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Office:
     block. style, odd: how it writes ids, and the share of rows in which it writes them so. wrong: share of
     ids with a mistyped character. series: monthly histories that a sequence encoder may be trained on, with
     their public bounds. cells: columns for statistics, which no model uses. bank: its number, or None.
+    further: columns beside those that every simulation has. labels: a bank's, beside the usual one. history_months:
+    months of ``[histories]``, of which columns are computed; None where encoders alone read histories. policy: rules of its own.
     """
 
     name: str
@@ -44,13 +46,23 @@ class Office:
     series: tuple[Mapping[str, Any], ...] = ()
     cells: tuple[str, ...] = PLACE
     bank: int | None = None
+    further: tuple[Mapping[str, Any], ...] = ()
+    labels: tuple[Mapping[str, Any], ...] = ()
+    history_months: int | None = None
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[dict[str, Any]]:
         """The columns of the institution's dictionary: those of models first, then those for statistics alone."""
         found = self.features
         known = {column["name"] for column in found}
-        return found + [COLUMNS[name] for name in self.cells if name not in known]
+        cells = [COLUMNS[name] for name in self.cells if name not in known]
+        return found + cells + [dict(column) for column in self.further if "history" not in column]
+
+    @property
+    def computed(self) -> list[dict[str, Any]]:
+        """The columns that are computed from monthly histories, and so in no table."""
+        return [dict(column) for column in self.further if "history" in column]
 
     @property
     def features(self) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ from sim_institutions.health import (
     Health,
     log_odds,
 )
+from sim_institutions.pace import QUARTERLY, SLOW_FALL, Pace, slow_levels
 from sim_institutions.random_streams import (
     MONTHS,
     Bools,
@@ -54,22 +55,24 @@ from sim_institutions.shocks import Shock
 # Months after which distress begins to recover, and within which it does.
 DISTRESSED, RECOVERS = 9, 3
 SLOW = 18
-# Months over which the share of each course comes in: its rate a month keeps about as many under way.
-BEGAN = {DISTRESS: 9, DIP: 9, DECLINE: 14, GROWTH: 14}
 # A shock by its depth: fall of the facets, in standard deviations, besides that of log sales; log-odds of default at
 # once. SHOCK_SPREAD: of its depth over enterprises, on the log scale.
 FALL, SHOCK_RISK, SHOCK_SPREAD = 0.5, 2.5, 0.3
 # Months by which the shock reaches each facet, and months between not paying and being over 90 days late.
 LATER = {"liquidity": 0, "sales": 0, "activity": 1, "staffing": 2}
 UNPAID = 3
+# Loans that are over 30 days late and made good, for each that is not.
+MADE_GOOD = 0.8
 SIX = 6
 # The first month at which the log-odds of default are known: six months of levels, and default three months later.
 FIRST_RISK = 11
 # Standard deviation of the mean of an enterprise's four lasting parts.
 LASTING_SPREAD = np.float32(LASTING * np.sqrt(COMMON + (1 - COMMON) / 4))
-# Common shocks of sectors, counties and clusters after the first 18 months, smaller than those within them: the
-# province stays near where its rates were calibrated, and a planted shock stands out.
-GROUP_MEMORY, GROUP_SHOCKS = 0.9, 0.07
+# Memory of common shocks of sectors, counties and clusters. After the first 18 months they are smaller (`Pace.common`):
+# the province stays near where its rates were calibrated, and a planted shock stands out.
+GROUP_MEMORY = 0.9
+# Share of the enterprises that have no course, where as many begin as end.
+FREE = 0.67
 
 
 @dataclass(frozen=True)
@@ -92,27 +95,34 @@ class Journey:
     depth: Floats
     risk: Floats
 
-    def window(self, month: int, count: int) -> tuple[Geography, Health, dict[str, Floats]]:
-        """The 18 months before ``month``: geography, and the first ``count`` enterprises' health and effects."""
-        seen, last = (slice(month - MONTHS, month), slice(count)), (month - 1, slice(count))
+    def levels(self, month: int, count: int) -> dict[str, Floats]:
+        """Mean of each facet over the six months before ``month``, of the first ``count`` enterprises."""
+        seen = (slice(month - SIX, month), slice(count))
+        moving = {name: _turned(path[seen]).mean(axis=1) for name, path in self.paths.items()}
+        return {**moving, "conduct": self.health.conduct[:count]}
+
+    def window(
+        self, month: int, count: int, months: int = MONTHS
+    ) -> tuple[Geography, Health, dict[str, Floats]]:
+        """So many months before ``month``: geography, and the first ``count`` enterprises' health and effects."""
+        seen, last = (slice(month - months, month), slice(count)), (month - 1, slice(count))
         paths = {name: _turned(path[seen]) for name, path in self.paths.items()}
         effects = {name: _turned(effect[seen]) for name, effect in self.effects.items()}
-        levels = {name: path[:, -SIX:].mean(axis=1) for name, path in paths.items()}
         health = replace(
             self.health,
             paths=paths,
             course=self.course[last].astype(np.int64),
-            since=self.since[last].astype(np.int64) - (month - MONTHS),
+            since=self.since[last].astype(np.int64) - (month - months),
             effect=effects["sales"],
             bunched=_turned(self.bunched[seen]),
             risk=self.risk[last],
-            levels={**levels, "conduct": self.health.conduct[:count]},
+            levels=self.levels(month, count),
             conduct=self.health.conduct[:count],
             carbon=self.health.carbon[:count],
             lasting={name: part[:count] for name, part in self.health.lasting.items()},
             depth=self.depth[last],
         )
-        return replace(self.geography, first=(month - MONTHS) % 12), health, effects
+        return replace(self.geography, first=(month - months) % 12, months=months), health, effects
 
 
 def unpaid(journey: Journey, intercept: float, seed: int, number: int) -> Bools:
@@ -120,10 +130,28 @@ def unpaid(journey: Journey, intercept: float, seed: int, number: int) -> Bools:
     months, n = journey.risk.shape
     out = np.zeros((months + UNPAID, n), dtype=bool)
     for month in range(FIRST_RISK + UNPAID, months + UNPAID):
-        year = logistic(journey.risk[month - UNPAID] + np.float32(intercept))
-        monthly = -np.expm1(np.log1p(-np.minimum(year, 0.9999)) / 12)
+        monthly = _monthly(journey.risk[month - UNPAID], intercept)
         out[month] = uniform(stream(seed, "default", number, "month", month), n) < monthly
     return out
+
+
+def over_30_days(journey: Journey, late: Bools, intercept: float, seed: int, number: int) -> Bools:
+    """Who becomes over 30 days late in which month, (months + 1, n): two months before 90 days, or it is made good.
+
+    late: as `unpaid` gives it.
+    """
+    out = late[UNPAID - 1 :].copy()
+    for month in range(FIRST_RISK + 1, len(out)):
+        made_good = uniform(stream(seed, "made good", number, "month", month), out.shape[1])
+        out[month] |= made_good < MADE_GOOD * _monthly(journey.risk[month - 1], intercept)
+    return out
+
+
+def _monthly(risk: Floats, intercept: float) -> Floats:
+    """The chance of not paying any more within a month, by the log-odds of a year."""
+    year = logistic(risk + np.float32(intercept))
+    chance: Floats = -np.expm1(np.log1p(-np.minimum(year, 0.9999)) / 12)
+    return chance
 
 
 def travel(
@@ -136,12 +164,17 @@ def travel(
     number: int,
     *,
     interactions: bool = False,
+    pace: Pace = QUARTERLY,
+    aging: Ints | None = None,
 ) -> Journey:
-    """``months`` months of a block whose first 18 are ``health``; shocks count quarters from the first 18 months on."""
-    common, shared = _shared(enterprises, geography, months, seed)
+    """``months`` months of a block whose first 18 are ``health``; shocks count quarters from the first 18 months on.
+
+    aging: the month in which each enterprise has its age; without it, risk does not go with growing older.
+    """
+    common, shared = _shared(enterprises, geography, months, seed, pace.common)
     fall = _fall(enterprises, shocks, months, seed, number)
     paths = _paths(health, shared, months, seed, number)
-    steps = _Courses(enterprises, health, months, seed, number)
+    steps = _Courses(enterprises, health, months, seed, number, pace)
     for month in range(MONTHS, months):
         steps.step(month)
     effects = {}
@@ -149,7 +182,8 @@ def travel(
         shock = _shifted(fall, late)
         paths[name] -= np.float32(FALL) * shock
         effects[name] = _shifted(steps.effect, late) - shock
-    risk = _risk(enterprises, health, paths, steps, months, interactions) + np.float32(SHOCK_RISK) * fall
+    risk = _risk(enterprises, health, paths, steps, months, interactions, aging)
+    risk += np.float32(SHOCK_RISK) * fall
     return Journey(
         enterprises,
         common,
@@ -160,8 +194,13 @@ def travel(
         steps.course_at,
         steps.since_at,
         steps.depth_at,
-        risk.astype(np.float32),
+        risk,
     )
+
+
+def aged(age: Floats, aging: Ints, month: int) -> Floats:
+    """Years that each enterprise is old before ``month``, if it had its age before ``aging``."""
+    return np.asarray(age + (month - aging) / np.float32(12), dtype=np.float32)
 
 
 def _turned(path: Floats) -> Floats:
@@ -176,7 +215,7 @@ def _shifted(path: Floats, months: int) -> Floats:
 
 
 def _shared(
-    enterprises: Enterprises, geography: Geography, months: int, seed: int
+    enterprises: Enterprises, geography: Geography, months: int, seed: int, size: float
 ) -> tuple[Geography, Floats]:
     """The geography with common shocks of all months, and what they add to each enterprise's health, (months, n)."""
     groups: dict[str, Any] = {}
@@ -184,7 +223,7 @@ def _shared(
         path = getattr(geography, f"{name}_shocks")
         out = np.zeros((len(path), months), dtype=np.float32)
         out[:, :MONTHS] = path
-        fresh = np.float32(GROUP_SHOCKS * np.sqrt(1 - GROUP_MEMORY**2))
+        fresh = np.float32(size * np.sqrt(1 - GROUP_MEMORY**2))
         for month in range(MONTHS, months):
             new = normal(stream(seed, "geography", name, month), len(path))
             out[:, month] = np.float32(GROUP_MEMORY) * out[:, month - 1] + fresh * new
@@ -233,6 +272,7 @@ def _risk(
     steps: "_Courses",
     months: int,
     interactions: bool,
+    aging: Ints | None,
 ) -> Floats:
     """Log-odds of default of each month; NaN before the first for which they are known."""
     out = np.full((months, len(enterprises)), np.nan, dtype=np.float32)
@@ -246,18 +286,23 @@ def _risk(
         levels = {name: levels[name] for name in (*MOVING, "conduct")}
         since = steps.since_at[month] + (MONTHS - 1 - month)
         course, depth = steps.course_at[month], steps.depth_at[month]
-        out[month] = log_odds(
-            enterprises, levels, health.carbon, course, since, depth, interactions=interactions
+        grown = (
+            enterprises
+            if aging is None
+            else replace(enterprises, age=aged(enterprises.age, aging, month + 1))
         )
+        out[month] = log_odds(grown, levels, health.carbon, course, since, depth, interactions=interactions)
     return out
 
 
 class _Courses:
     """Courses of all months; see the head of this file."""
 
-    def __init__(self, enterprises: Enterprises, health: Health, months: int, seed: int, number: int) -> None:
+    def __init__(
+        self, enterprises: Enterprises, health: Health, months: int, seed: int, number: int, pace: Pace
+    ) -> None:
         n = len(enterprises)
-        self._enterprises, self._seed, self._number = enterprises, seed, number
+        self._enterprises, self._seed, self._number, self._pace = enterprises, seed, number, pace
         self.effect = np.zeros((months, n), dtype=np.float32)
         self.effect[:MONTHS] = health.effect.T
         self.bunched = np.zeros((months, n), dtype=np.float32)
@@ -281,11 +326,18 @@ class _Courses:
         self._ends = np.where(slow, MONTHS + (uniform(first, n) * SLOW).astype(np.int64), 1 << 14)
         self._depth, self._length = health.depth.copy(), np.full(n, 3)
         self._level = np.zeros(n, dtype=np.float32)
+        if pace.steady:
+            # What slow courses before left is there from the beginning, and those of the first months are over.
+            left = slow_levels(pace, n, FREE, seed, number)
+            self.effect[:MONTHS] += left
+            self._level = left + np.where(slow, self.effect[MONTHS - 1] - left, 0)
+            self._course = np.where(slow, NONE, self._course)
 
     def step(self, month: int) -> None:
         """One month more."""
         self._begin(month)
         age = month - self._since
+        self._level = self._level * np.float32(self._pace.returns)
         effect = self._level + self._shape(age) * self._depth
         over = self._over(month, age)
         self._level = np.where(over & np.isin(self._course, (DECLINE, GROWTH)), effect, self._level)
@@ -307,7 +359,7 @@ class _Courses:
         bounds, at = np.zeros(n, dtype=np.float32), uniform(rng("which"), n)
         drawn = np.full(n, NONE)
         for kind, share in SHARES.items():
-            chance = share / BEGAN[kind] * (self._weak if kind == DISTRESS else 1)
+            chance = share / self._pace.began[kind] * (self._weak if kind == DISTRESS else 1)
             drawn[(at >= bounds) & (at < bounds + chance)] = kind
             bounds = bounds + chance
         links = (
@@ -332,7 +384,7 @@ class _Courses:
         fallen = np.where(age == 0, 0.6, 1.0 + 0.02 * age)
         fallen = fallen * np.clip(1 - (age - DISTRESSED + 1) / (RECOVERS + 1), 0, 1)
         dip = np.where(age < self._length, 1.0, np.where(age == self._length, -0.25, 0.0))
-        slow = 1.35 * age / (MONTHS - 1)
+        slow = SLOW_FALL * age / (MONTHS - 1)
         kinds = [self._course == kind for kind in (DISTRESS, DIP, DECLINE, GROWTH)]
         return np.select(kinds, [-fallen, -dip, -slow, slow], 0.0).astype(np.float32)
 

@@ -4,13 +4,13 @@ Labels exist for approved borrowers only. An enterprise asks the bank that it li
 refuses, it may try the next one, so careless banks gather the enterprises that others did not want.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim_institutions.enterprises import Enterprises
 from sim_institutions.geography import FARMING, NO_CLUSTER, Geography
-from sim_institutions.health import Health
 from sim_institutions.profiles import Bank, Profile
 from sim_institutions.random_streams import Bools, Floats, logistic, normal, stream, uniform
 
@@ -30,11 +30,13 @@ class Lending:
     """Applications and loans of a block.
 
     visible: known to lenders at all, (n,). applied: asked for a loan, (n,). loan: got one, (n, banks).
+    asked: of which bank, (n, banks).
     """
 
     visible: Bools
     applied: Bools
     loan: Bools
+    asked: Bools
 
     @property
     def borrower(self) -> Bools:
@@ -42,9 +44,8 @@ class Lending:
         return self.loan.any(axis=1)
 
 
-def merit(health: Health, rng: np.random.Generator) -> Floats:
+def merit(levels: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
     """What a lender without shared data sees: liquidity, some sales and conduct, noise; variance about 1."""
-    levels = health.levels
     signal = 0.5 * levels["liquidity"] + 0.25 * levels["sales"] + 0.25 * levels["conduct"]
     return (signal + 0.7 * normal(rng, len(signal))).astype(np.float32)
 
@@ -52,21 +53,24 @@ def merit(health: Health, rng: np.random.Generator) -> Floats:
 def lend(
     profile: Profile,
     enterprises: Enterprises,
-    health: Health,
+    levels: Mapping[str, Floats],
     geography: Geography,
     asked: float,
     seed: int,
     number: int | str,
 ) -> Lending:
-    """All banks' decisions on block ``number``; ``asked`` is the merit that an average bank asks for."""
+    """All banks' decisions on block ``number``.
+
+    levels: of each facet of health. asked: the merit that an average bank asks for.
+    """
     rng = stream(seed, "lending", number)
     n, banks = len(enterprises), profile.banks
     visible = uniform(rng, n) >= _hidden(enterprises, profile.invisible)
     applied = visible & (uniform(rng, n) < profile.applying)
-    shown = merit(health, rng)
+    shown = merit(levels, rng)
     liked = np.argsort(-_liking(banks, enterprises, geography, seed, rng), axis=1)[:, :TRIES]
     rows = np.arange(n)
-    loan = np.zeros((n, len(banks)), dtype=bool)
+    loan, asked_of = (np.zeros((n, len(banks)), dtype=bool) for _ in range(2))
     asking, extra = applied.copy(), uniform(rng, n)
     strict = np.array([b.strict for b in banks], dtype=np.float32)
     blind = np.array([b.blind for b in banks], dtype=np.float32)
@@ -75,10 +79,11 @@ def lend(
         approved = shown + 0.5 * blind[bank] * normal(rng, n) > asked + strict[bank]
         got = asking & approved
         loan[rows[got], bank[got]] = True
+        asked_of[rows[asking], bank[asking]] = True
         has = loan.any(axis=1)
         further = extra < (SECOND_LOAN if turn == 0 else THIRD_LOAN)
         asking = np.where(has, further & got, asking & (uniform(rng, n) < TRIES_AGAIN))
-    return Lending(visible, applied, loan)
+    return Lending(visible, applied, loan, asked_of)
 
 
 def bank_defaults(lending: Lending, default: Bools, seed: int, number: int | str) -> Bools:

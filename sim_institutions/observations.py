@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from sim_institutions.enterprises import Enterprises
 from sim_institutions.random_streams import (
-    MONTHS,
     Bools,
     Floats,
     Ints,
@@ -24,9 +23,9 @@ from sim_institutions.random_streams import (
     uniform,
 )
 
-YEAR = slice(MONTHS - 12, MONTHS)
+YEAR = slice(-12, None)
 # The same six calendar months, a year apart.
-LATE, EARLY = slice(MONTHS - 6, MONTHS), slice(0, 6)
+LATE, EARLY = slice(-6, None), slice(-18, -12)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Observations:
     """What one institution observes of a block.
 
     rows: indices into the block, in the order in which the institution keeps them. columns: by name; numbers
-    are float32 with NaN where missing, flags are numbers too (0 or 1). histories: by series, (rows, 18),
+    are float32 with NaN where missing, flags are numbers too (0 or 1). histories: by series, (rows, months),
     oldest month first.
     """
 
@@ -91,7 +90,7 @@ class Sheet:
         self.columns[name] = Category(np.where(self._missing(gap), -1, code), names)
 
     def history(self, name: str, values: Floats, *, delayed: Bools | None = None) -> None:
-        """18 months of a series; where ``delayed``, the last month has not come in yet."""
+        """The months of a series; where ``delayed``, the last month has not come in yet."""
         out = coarse(values)
         if delayed is not None:
             out[delayed, -1] = np.nan

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from fedrisk.analysis.fragility_settings import LEAST_REFERENCE
 from sim_institutions.files import WORKERS, write_institutions, write_studies
 from sim_institutions.geometry import write_counties
-from sim_institutions.population import last_month
+from sim_institutions.pace import QUARTERLY
 from sim_institutions.profiles import PROFILES
 from sim_institutions.series import Series, write_series
 from sim_institutions.statistics_files import fragility_series, write_rules
@@ -80,7 +80,7 @@ def quarter_name(quarter: int) -> str:
     >>> quarter_name(1), quarter_name(4)
     ('2025Q2', '2026Q1')
     """
-    year, number = divmod(last_month(quarter) // 3 - 1, 4)
+    year, number = divmod(QUARTERLY.month(quarter) // 3 - 1, 4)
     return f"{FIRST_YEAR + year}Q{number + 1}"
 
 
@@ -90,5 +90,5 @@ def quarter_ends(quarter: int) -> str:
     >>> quarter_ends(1), quarter_ends(4)
     ('2025-06', '2026-03')
     """
-    year, month = divmod(last_month(quarter) - 1, 12)
+    year, month = divmod(QUARTERLY.month(quarter) - 1, 12)
     return f"{FIRST_YEAR + year}-{month + 1:02d}"

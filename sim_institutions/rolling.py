@@ -3,7 +3,7 @@
 What is drawn belongs to an enterprise, and to a month where a series is drawn, so that a later date sees the same
 numbers of the months it shares with an earlier one. Whatever the views draw falls into one of three kinds:
 
-- by month (shape (n, 18)): one number for each enterprise and month;
+- by month (shape (n, months)): one number for each enterprise and month of the window;
 - lasting (n numbers): what the enterprise keeps, such as its usual amount of an invoice;
 - moving (n numbers, `random_streams.moving`): what is counted or read anew over 12 months; a quarter later the number
   shares three of the four quarters that it is made of, so the two have a correlation of .75.
@@ -26,17 +26,19 @@ MANY = 8.0
 
 
 class Rolling(np.random.Generator):
-    """Takes the place of a generator in a view; ``month`` is the first one after the window.
+    """Takes the place of a generator in a view; ``month`` is the first one after the window of so many ``months``.
 
     size: enterprises of the block. `observe` says whose rows the following draws are for. Methods that the views do not
     use are not there: a generator's own would draw numbers that belong to nobody.
     """
 
-    def __init__(self, seed: int, office: str, number: int, size: int, month: int, *more: str) -> None:
+    def __init__(
+        self, seed: int, office: str, number: int, size: int, month: int, *more: str, months: int = MONTHS
+    ) -> None:
         super().__init__(np.random.PCG64(0))
         self._seed: int = seed
         self._name: tuple[str | int, ...] = ("rolling", office, number, *more)
-        self._size, self._month = size, month
+        self._size, self._month, self._months = size, month, months
         self._calls = 0
         self._rows: Ints | None = None
         self._parent: Rolling | None = None
@@ -95,8 +97,8 @@ class Rolling(np.random.Generator):
             rows = main._rows
         elif shape[0] != main._size:
             raise ValueError(f"{shape[0]} numbers belong neither to the block nor to the rows observed")
-        if len(shape) == 2 and shape[1] == MONTHS:
-            months = range(main._month - MONTHS, main._month)
+        if len(shape) == 2 and shape[1] == main._months:
+            months = range(main._month - main._months, main._month)
             return np.stack([main._vector(call, m, draw)[rows] for m in months], axis=1)
         if self._parent is not None:
             total = np.zeros(shape[0], dtype=np.float32)

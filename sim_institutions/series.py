@@ -21,7 +21,7 @@ from sim_institutions.profiles import PROFILES
 from sim_institutions.random_streams import BLOCK_SIZE, MONTHS, Bools, Floats, stream
 from sim_institutions.rolling import Rolling
 from sim_institutions.shocks import Shock
-from sim_institutions.tables import InstitutionFiles, Pair, generated, history_table, pair, point_table
+from sim_institutions.tables import TableFiles, Tables, generated, institution_tables
 from sim_institutions.truth import Truth, cell_sums, health_by_cell
 from sim_institutions.views.banks import LABEL
 
@@ -73,21 +73,22 @@ def observed(
 def observe(office: Office, window: Window) -> Observations:
     """What an institution observes at the end of a quarter: only of enterprises that exist, and only since they do."""
     place = (window.seed, office.name, window.number, len(window.enterprises), window.month)
-    found = office.observe(window, Rolling(*place), Rolling(*place, "cells"))
+    streams = (Rolling(*place, *more, months=window.months) for more in ((), ("cells",)))
+    found = office.observe(window, *streams)
     kept = window.there[found.rows]
     rows = found.rows[kept]
     columns = {name: _chosen(values, kept) for name, values in found.columns.items()}
     histories = {name: values[kept] for name, values in found.histories.items()}
-    begun = window.founded[rows] - (window.month - MONTHS)
+    begun = window.founded[rows] - (window.month - window.months)
     for path in histories.values():
-        path[np.arange(MONTHS) < begun[:, None]] = np.nan
+        path[np.arange(window.months) < begun[:, None]] = np.nan
     for ending, months in GROWTH_NEEDS.items():
         for name, values in columns.items():
             if name.endswith(ending) and not isinstance(values, Category):
-                values[MONTHS - begun < months] = np.nan
+                values[window.months - begun < months] = np.nan
     if office.bank is not None:
         # A loan that fell due within the quarter has no outcome ahead.
-        fell = window.fallen[rows, office.bank]
+        fell = window.came_due[rows, office.bank]
         columns[LABEL] = np.where(fell, np.nan, found.numbers(LABEL)[kept]).astype(np.float32)
     return Observations(rows, columns, histories)
 
@@ -97,23 +98,23 @@ def _chosen(values: Floats | Category, kept: Bools) -> Floats | Category:
 
 
 Job = tuple[Series, Constants, int]
-Made = tuple[list[dict[str, Pair]], Truth]
+Made = tuple[Tables, Truth]
 
 
 def series_tables(job: Job) -> Made:
     """Tables of a block by quarter and institution, and what is true of it."""
     series, constants, number = job
-    tables: list[dict[str, Pair]] = [{} for _ in range(series.quarters)]
+    tables: Tables = {}
     truth = Truth.empty(series.quarters)
     for window, office, found in observed(series, constants, number):
         rng = stream(window.seed, office.name, window.number, "written", window.month)
         codes = mistyped(window.enterprises.ids[found.rows], office.wrong, rng)
         ids = written(codes, office.style, office.odd, rng)
-        history = history_table(ids, found) if found.histories and series.histories else None
-        tables[window.quarter - 1][office.name] = pair(point_table(ids, found), history)
-        truth.add_columns(window.quarter, office, cell_sums(office, found))
-        if not truth.health[window.quarter - 1].any():
-            truth.health[window.quarter - 1] = health_by_cell(window)
+        folder = f"q{window.period}/"
+        tables |= institution_tables(office.name, ids, found, folder, histories=series.histories)
+        truth.add_columns(window.period, office, cell_sums(office, found))
+        if not truth.health[window.period - 1].any():
+            truth.health[window.period - 1] = health_by_cell(window)
     return tables, truth
 
 
@@ -124,27 +125,16 @@ def write_series(
     constants = series.constants()
     jobs: list[Job] = [(series, constants, number) for number in range(len(series.blocks))]
     names = [office.name for office in offices(PROFILES[series.profile])]
-    files = [
-        {name: InstitutionFiles(out / f"q{quarter + 1}", name) for name in names}
-        for quarter in range(series.quarters)
-    ]
     truth = Truth.empty(series.quarters)
     started = time.monotonic()
-    try:
-        for done, (tables, part) in enumerate(
-            generated(series_tables, jobs, min(workers, len(jobs))), start=1
-        ):
-            for quarter, pairs in enumerate(tables):
-                for name, one in pairs.items():
-                    files[quarter][name].write(one)
+    with TableFiles(out) as files:
+        made = generated(series_tables, jobs, min(workers, len(jobs)))
+        for done, (tables, part) in enumerate(made, start=1):
+            files.write(tables)
             truth.add(part)
             passed = time.monotonic() - started
             finished = sum(series.blocks[:done])
             say(
                 f"{finished:,} of {series.enterprises:,} enterprises, {series.quarters} quarters, {passed:.0f} s"
             )
-    finally:
-        for quarter_files in files:
-            for file in quarter_files.values():
-                file.close()
-    return [{name: file.rows for name, file in of.items()} for of in files], truth
+    return [files.rows_of(names, f"q{quarter}/") for quarter in range(1, series.quarters + 1)], truth

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -22,14 +23,18 @@ from sim_institutions.ids import mistyped, written
 from sim_institutions.institutions import offices
 from sim_institutions.observations import Observations, arrow
 from sim_institutions.profiles import PROFILES
-from sim_institutions.random_streams import BLOCK_SIZE, MONTHS, stream
-from sim_institutions.views.banks import LABEL
+from sim_institutions.random_streams import BLOCK_SIZE, stream
+from sim_institutions.views.banks import ACTIVE, LABELS
 
 ID = "uscc"
+# Column of a file of histories with a day of the last month.
+ENDS = "ends"
+# Columns that are whole numbers.
+WHOLE = LABELS | {ACTIVE}
 # Profile, seed, number of the block, its number of enterprises, and the constants of all blocks.
 Job = tuple[str, int, int, int, Constants]
-# Point-in-time table and histories of one institution, as Arrow streams.
-Pair = tuple[bytes, bytes | None]
+# Tables of a block by the file that they go into, such as "data/tax_office", as Arrow streams.
+Tables = dict[str, bytes]
 Task = TypeVar("Task")
 Made = TypeVar("Made")
 
@@ -46,81 +51,94 @@ def write_tables(
     jobs = [
         (profile, seed, i, min(BLOCK_SIZE, enterprises - i * BLOCK_SIZE), constants) for i in range(blocks)
     ]
-    files = {o.name: InstitutionFiles(out, o.name) for o in offices(PROFILES[profile])}
     started = time.monotonic()
-    try:
-        for done, pairs in enumerate(generated(block_tables, jobs, min(workers, blocks)), start=1):
-            for name, pair in pairs.items():
-                files[name].write(pair)
+    with TableFiles(out) as files:
+        for done, tables in enumerate(generated(block_tables, jobs, min(workers, blocks)), start=1):
+            files.write(tables)
             finished, passed = min(done * BLOCK_SIZE, enterprises), time.monotonic() - started
             say(f"{finished:,} of {enterprises:,} enterprises, {passed:.0f} s")
-    finally:
-        for file in files.values():
-            file.close()
-    return {name: file.rows for name, file in files.items()}
+    return files.rows_of([o.name for o in offices(PROFILES[profile])])
 
 
-def block_tables(job: Job) -> dict[str, Pair]:
+def block_tables(job: Job) -> Tables:
     """All institutions' tables of one block."""
     profile, seed, number, n, constants = job
     block = generate_block(PROFILES[profile], seed, number, n, constants)
-    out = {}
+    out: Tables = {}
     for office in offices(block.profile):
         rng = stream(seed, office.name, number)
         observed = office.observe(block, rng)
         codes = mistyped(block.enterprises.ids[observed.rows], office.wrong, rng)
         ids = written(codes, office.style, office.odd, rng)
-        history = history_table(ids, observed) if observed.histories else None
-        out[office.name] = pair(point_table(ids, observed), history)
+        out |= institution_tables(office.name, ids, observed)
     return out
 
 
-def pair(point: pa.Table, history: pa.Table | None) -> Pair:
-    """Both tables as they go from process to process."""
-    return _bytes(point), None if history is None else _bytes(history)
+def institution_tables(
+    name: str,
+    ids: pa.Array,
+    observed: Observations,
+    folder: str = "",
+    *,
+    histories: bool = True,
+    ends: date | None = None,
+) -> Tables:
+    """Point-in-time table and histories of an institution; folder: ends with a slash. ends: a day of the last month."""
+    out = {f"{folder}data/{name}": packed(point_table(ids, observed))}
+    if observed.histories and histories:
+        out[f"{folder}histories/{name}"] = packed(history_table(ids, observed, ends))
+    return out
 
 
 def point_table(ids: pa.Array, observed: Observations) -> pa.Table:
-    """Ids and point-in-time columns; the label as whole numbers."""
+    """Ids and point-in-time columns; labels and what else is counted as whole numbers."""
     columns = {ID: ids, **{name: arrow(values) for name, values in observed.columns.items()}}
-    if LABEL in columns:
-        columns[LABEL] = columns[LABEL].cast(pa.int8())
+    for name in WHOLE & columns.keys():
+        columns[name] = columns[name].cast(pa.int8())
     return pa.table(columns)
 
 
-def history_table(ids: pa.Array, observed: Observations) -> pa.Table:
-    """Ids and, for each series, the columns SERIES_m01 (oldest) to SERIES_m18."""
-    columns = {ID: ids}
+def history_table(ids: pa.Array, observed: Observations, ends: date | None = None) -> pa.Table:
+    """Ids, perhaps a day of the last month, and, for each series, the columns SERIES_m01 (oldest) to SERIES_m18, or as many as there are months."""
+    columns = {ID: ids} if ends is None else {ID: ids, ENDS: pa.repeat(pa.scalar(ends), len(ids))}
     for name, values in observed.histories.items():
-        columns |= {f"{name}_m{t + 1:02d}": arrow(values[:, t].copy()) for t in range(MONTHS)}
+        columns |= {f"{name}_m{t + 1:02d}": arrow(values[:, t].copy()) for t in range(values.shape[1])}
     return pa.table(columns)
 
 
-class InstitutionFiles:
-    """The two Parquet files of an institution below a folder; one row group for each block."""
+class TableFiles:
+    """Parquet files below a folder, written block by block: one row group for each. A context manager.
 
-    def __init__(self, out: Path, name: str) -> None:
-        self.rows = 0
-        self._paths = (out / "data" / f"{name}.parquet", out / "histories" / f"{name}.parquet")
-        self._writers: dict[Path, pq.ParquetWriter] = {}
+    rows: of each file, by its name without the ending.
+    """
 
-    def write(self, pair: Pair) -> None:
+    def __init__(self, out: Path) -> None:
+        self.rows: dict[str, int] = {}
+        self._out = out
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def write(self, tables: Tables) -> None:
         """Write the next block."""
-        for path, content in zip(self._paths, pair, strict=True):
-            if content is None:
-                continue
+        for name, content in tables.items():
             table = pa.ipc.open_stream(content).read_all()
-            if path not in self._writers:
+            if name not in self._writers:
+                path = self._out / f"{name}.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 texts = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
-                self._writers[path] = pq.ParquetWriter(
+                self._writers[name] = pq.ParquetWriter(
                     path, table.schema, compression="zstd", compression_level=1, use_dictionary=texts
                 )
-            self._writers[path].write_table(table)
-        self.rows += pa.ipc.open_stream(pair[0]).read_all().num_rows
+            self._writers[name].write_table(table)
+            self.rows[name] = self.rows.get(name, 0) + table.num_rows
 
-    def close(self) -> None:
-        """No block follows."""
+    def rows_of(self, names: Sequence[str], folder: str = "") -> dict[str, int]:
+        """Rows of each institution's table; folder: ends with a slash."""
+        return {name: self.rows.get(f"{folder}data/{name}", 0) for name in names}
+
+    def __enter__(self) -> "TableFiles":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for writer in self._writers.values():
             writer.close()
 
@@ -141,7 +159,8 @@ def generated(make: Callable[[Task], Made], jobs: Sequence[Task], workers: int) 
             yield waiting.popleft().result()
 
 
-def _bytes(table: pa.Table) -> bytes:
+def packed(table: pa.Table) -> bytes:
+    """A table as it goes from process to process."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

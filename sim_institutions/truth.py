@@ -138,7 +138,7 @@ def health_by_cell(window: Window) -> Doubles:
                 (there, np.ones(len(cell))),
                 (there, health),
                 (borrower, np.ones(len(cell))),
-                (borrower, window.fallen.any(axis=1)),
+                (borrower, window.came_due.any(axis=1)),
                 (borrower, expected),
                 (borrower, window.bank_default.any(axis=1)),
             )

@@ -17,8 +17,10 @@ import json
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -31,7 +33,8 @@ from fedrisk.metrics import auc
 from fedrisk.models import encoder as en
 from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
-from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, Series, scaled
+from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, scaled
+from fedrisk.models.series import Series
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes import load_study
 from fedrisk.recipes.scorecard.plan import SHARES
@@ -99,21 +102,33 @@ def hand_made(holder: str, histories: np.ndarray) -> list[tuple[str, str, np.nda
     return [(h, n, np.where(absent | ~np.isfinite(x), np.nan, x)) for h, n, x in out]
 
 
-def bins_of(owner: str, name: str, x: np.ndarray) -> Bins:
-    """Equally filled bins, or the public bins of an encoder column."""
+def bins_of(owner: str, name: str, x: np.ndarray, public: Mapping[str, tuple[float, ...]]) -> Bins:
+    """Equally filled bins, or the public bins of an encoder column or of one that has ``public`` edges."""
     if name.startswith("history_"):
         edges = OUTPUT_EDGES
+    elif name in public:
+        edges = public[name]
     else:
         edges = np.unique(np.nanquantile(x, np.arange(1, BINS) / BINS))
         edges = tuple(float(e) for e in edges[edges > np.nanmin(x)]) or (float(np.nanmin(x)) + 0.5,)
     return Bins(Feature(institution=owner, column=name, low=-1e12, high=1e12, bins=edges), edges=edges)
 
 
-def scorecard(columns: list, y: np.ndarray, train: np.ndarray, epsilon: float, seed: int) -> float:
-    """AUC of the estimator on the hold-out, with the noise of a bank and of a holder on every sum."""
+def scorecard(
+    columns: list,
+    y: np.ndarray,
+    train: np.ndarray,
+    epsilon: float,
+    seed: int,
+    public: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
+) -> float:
+    """AUC of the estimator on the hold-out, with the noise of a bank and of a holder on every sum.
+
+    public: edges of columns that state them, by the columns' names; the others have equally filled bins.
+    """
     rng = np.random.default_rng(seed)
     mu = np.inf if np.isinf(epsilon) else mu_for(epsilon, DELTA)
-    bins = [bins_of(o, n, x[train]) for o, n, x in columns]
+    bins = [bins_of(o, n, x[train], public) for o, n, x in columns]
     codes = [b.codes(x) for b, (_, _, x) in zip(bins, columns, strict=True)]
     sd = np.sqrt(2 * len(columns)) / (mu * np.sqrt(SHARES["counts"]))
 

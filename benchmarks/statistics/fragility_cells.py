@@ -70,7 +70,7 @@ def cell_sums(seed: int, enterprises: int, quiet: bool) -> dict[str, np.ndarray]
                     if indicator.owner == owner:
                         z = _centred(np.asarray(columns[indicator.column], float), indicator)
                         use = known & np.isfinite(z)
-                        at = (i, window.quarter - 1)
+                        at = (i, window.period - 1)
                         counts[at] += np.bincount(cell[use], minlength=shape[2])
                         sums[at] += np.bincount(cell[use], z[use], minlength=shape[2])
     begins = np.zeros(shape[2], np.int64)

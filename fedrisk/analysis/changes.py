@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.analysis import intervals, marking
-from fedrisk.analysis.homogeneity import Histogram, Stability, homogeneity, prepared, stability
+from fedrisk.analysis.homogeneity import Histogram, homogeneity, prepared
 from fedrisk.analysis.ratio_change import Cells, RatioChange, ratio_change
+from fedrisk.analysis.stability import Stability, stability_of
 
 NOISE = "noise"
 """Code: noise leaves nothing to say."""
@@ -64,7 +65,7 @@ def of_shares(
         degrees=found.degrees,
         old=old.total * unit,
         new=new.total * unit,
-        index=stability(a, b, found),
+        index=stability_of(a, b, found),
     )
 
 

@@ -1,4 +1,4 @@
-"""What each feature of a scorecard tells: information value, and points by bin, with intervals; and PSI.
+"""What each feature of a scorecard tells: information value, and points by bin, with intervals.
 
 The information value of a feature (Siddiqi 2017; Jeffreys' divergence of its two distributions) is the sum over bins of
 d ln(p1 / p0), d = p1 - p0, p1 and p0 the shares of defaults and of others in the bin. It equals the sum of d^2 / L, L
@@ -162,7 +162,7 @@ def merged(share: Floats, ordered: int, least: float) -> Floats:
 
 
 def divergence(p: Floats, q: Floats) -> float:
-    """Jeffreys' divergence of two distributions above zero: information value, or PSI.
+    """Jeffreys' divergence of two distributions above zero: the information value.
 
     >>> round(divergence(np.array([0.25, 0.75]), np.array([0.5, 0.5])), 6)
     0.274653
@@ -223,24 +223,11 @@ def feature_points(card: Scorecard) -> tuple[FeaturePoints, ...]:
     return tuple(out)
 
 
-def stability(
-    expected: ArrayLike, actual: ArrayLike, *, expected_variance: float = 0.0, actual_variance: float = 0.0
-) -> Estimate | None:
-    """PSI of two histograms over the same bins with noise of those variances; None where noise hides a total.
-
-    The same divergence as the information value, of the two distributions; variance of sampling and of noise is
-    subtracted and in the interval.
-    """
-    a, b = np.asarray(expected, float), np.asarray(actual, float)
-    noise = (2 * math.sqrt(expected_variance * len(a)), 2 * math.sqrt(actual_variance * len(b)))
-    if a.sum() <= noise[0] or b.sum() <= noise[1]:
+def counted_value(ones: ArrayLike, zeros: ArrayLike) -> Estimate | None:
+    """Information value of exact counts of defaults and of others by bin; None where either are nobody."""
+    a, b = np.asarray(ones, float), np.asarray(zeros, float)
+    if a.sum() <= 0 or b.sum() <= 0:
         return None
-    both = [
-        np.maximum(v, max(1e-4 * v.sum(), math.sqrt(w)))
-        for v, w in ((a, expected_variance), (b, actual_variance))
-    ]
-    p, q = (v / v.sum() for v in both)
-    covariance = _covariance(p, float(a.sum()), expected_variance) + _covariance(
-        q, float(b.sum()), actual_variance
-    )
+    p, q = (np.maximum(v, 1e-4 * v.sum()) / np.maximum(v, 1e-4 * v.sum()).sum() for v in (a, b))
+    covariance = _covariance(p, float(a.sum()), 0.0) + _covariance(q, float(b.sum()), 0.0)
     return quadratic(a / a.sum() - b / b.sum(), covariance, 1 / logarithmic_mean(p, q))

@@ -23,20 +23,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import chdtr, chndtr
 from scipy.stats import chi2
 
 Floats = NDArray[np.float64]
 
 LEAST_TOTAL = 4.0
 """Standard deviations of its noise by which the total of a histogram has to be above 0, or nothing can be said."""
-
-LEAST_BIN = 3.0
-"""Standard errors that a bin has to hold for the stability index; weaker ones are joined."""
-
-MOST_WEAK = 0.5
-"""Part of all enterprises that may be in such bins; beyond it, those that seem strong are so by their noise."""
 
 LEAST_VARIANCE = 5.0
 """Noise and expected enterprises of a bin together, below which it is joined with others: as Cochran (1954) joins cells
@@ -74,10 +66,11 @@ class Histogram:
 
     def joined(self, groups: NDArray[np.intp], count: int) -> "Histogram":
         """Bins added up by group."""
-        return Histogram(counts=_added(self.counts, groups, count), noise=_added(self.noise, groups, count))
+        return Histogram(counts=added(self.counts, groups, count), noise=added(self.noise, groups, count))
 
 
-def _added(values: Floats, groups: NDArray[np.intp], count: int) -> Floats:
+def added(values: Floats, groups: NDArray[np.intp], count: int) -> Floats:
+    """Values of bins added up by group, (count,)."""
     return np.asarray(np.bincount(groups, weights=values, minlength=count), np.float64)
 
 
@@ -95,20 +88,12 @@ class Homogeneity:
     pooled: Floats
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stability:
-    """The population stability index less what noise and sampling add to it, with its interval. bins: that it is of."""
-
-    index: float
-    low: float
-    high: float
-    bins: int
-
-
 def homogeneity(old: Histogram, new: Histogram) -> Homogeneity | None:
     """Whether both are of one distribution; None where a total is too small beside its noise to say anything."""
     if len(old.counts) < 2 or not (old.says and new.says):
         return None
+    if not (old.noise.any() or new.noise.any()):
+        return _exact(old.counts, new.counts)
     middle, reach = math.log(new.total / old.total), _REACH
     for _ in range(2):
         t = np.exp(middle + np.linspace(-reach, reach, _STEPS))[:, None]
@@ -124,6 +109,18 @@ def homogeneity(old: Histogram, new: Histogram) -> Homogeneity | None:
         ratio=float(t[best, 0]),
         pooled=pooled[best],
     )
+
+
+def _exact(old: Floats, new: Floats) -> Homogeneity:
+    """Without noise, where the best t is known: Q is the sum of (new - t old)^2 / (t (old + new)) over the bins."""
+    both = old + new
+    there = both > 0
+    a, b, c = (float((v[there] / both[there]).sum()) for v in (old**2, new * old, new**2))
+    t = math.sqrt(c / a)
+    least = max(c / t - 2 * b + t * a, 0.0)
+    degrees = len(old) - 1
+    p = float(chi2.sf(least, degrees))
+    return Homogeneity(statistic=least, degrees=degrees, p=p, ratio=t, pooled=both / (1 + t))
 
 
 def _distance(old: Histogram, new: Histogram, t: Floats, pooled: Floats) -> Floats:
@@ -151,101 +148,42 @@ def prepared(old: Histogram, new: Histogram, most: int | None = None) -> tuple[H
 
     What is joined follows from both histograms together, in the direction that says nothing of their difference.
     """
+    groups, count = prepared_groups(old, new, most)
+    return old.joined(groups, count), new.joined(groups, count)
+
+
+def prepared_groups(old: Histogram, new: Histogram, most: int | None = None) -> tuple[NDArray[np.intp], int]:
+    """The group of each bin, (bins,), by which `prepared` joins them, and how many groups there are."""
+    groups = np.arange(len(old.counts))
     if not (old.says and new.says):
-        return old, new
-    if most is not None:
-        old, new = _coarse(old, new, most)
+        return groups, len(groups)
+    if most is not None and len(groups) > most:
+        groups = _coarse(old, new, most)
+    count = int(groups.max()) + 1
+    last = _of_many(old.joined(groups, count), new.joined(groups, count))
+    groups = last[groups]
+    return groups, int(groups.max()) + 1
+
+
+def _of_many(old: Histogram, new: Histogram) -> NDArray[np.intp]:
+    """The group of each bin, so that each holds LEAST_VARIANCE; bins as they are where all do, or none does."""
     t = new.total / old.total
     pooled = _pooled(old, new, np.array([[t]]))[0]
     few = np.minimum(old.noise + pooled, new.noise + t * pooled) < LEAST_VARIANCE
     if not few.any() or few.all():
-        return old, new
+        return np.arange(len(pooled))
     groups = np.zeros(len(pooled), np.intp)
     groups[~few] = np.arange(int((~few).sum()))
     sizes = old.noise + pooled
     together = float(sizes[few].sum()) >= LEAST_VARIANCE
     many = np.flatnonzero(~few)
     groups[few] = len(many) if together else groups[many[sizes[many].argmin()]]
-    count = int(groups.max()) + 1
-    return old.joined(groups, count), new.joined(groups, count)
+    return groups
 
 
-def _coarse(old: Histogram, new: Histogram, most: int) -> tuple[Histogram, Histogram]:
-    """Both histograms with neighbouring bins joined to groups of about equal weight, where there are more than most."""
-    if len(old.counts) <= most:
-        return old, new
+def _coarse(old: Histogram, new: Histogram, most: int) -> NDArray[np.intp]:
+    """Groups of neighbouring bins of about equal weight, at most so many."""
     t = np.array([[new.total / old.total]])
     below = np.cumsum(_pooled(old, new, t)[0])
     groups = np.minimum((below / below[-1] * most * (1 - 1e-12)).astype(np.intp), most - 1)
-    _, groups = np.unique(groups, return_inverse=True)
-    count = int(groups.max()) + 1
-    return old.joined(groups, count), new.joined(groups, count)
-
-
-def stability(old: Histogram, new: Histogram, found: Homogeneity, level: float = 0.95) -> Stability | None:
-    """The population stability index, sum of (q - p) log(q / p) over bins, corrected and with its interval.
-
-    Noise and sampling alone make it larger than 0 by the trace of W S, with S the covariance of the shares' difference
-    and W the reciprocal shares; that is taken off. The interval inverts a non-central chi-squared of the same mean and
-    variance (Satterthwaite 1946). Bins that hold little more than their noise are joined, since shares near 0 have no
-    logarithm; None where fewer than two are left.
-    """
-    groups = _strong(old, new, found)
-    if groups is None:
-        return None
-    count = int(groups.max()) + 1
-    old, new = old.joined(groups, count), new.joined(groups, count)
-    pooled = _added(found.pooled, groups, count)
-    shares = pooled / pooled.sum()
-    floor = 0.1 * shares
-    p, q = np.maximum(old.counts / old.total, floor), np.maximum(new.counts / new.total, floor)
-    naive = float(((q - p) * np.log(q / p)).sum())
-    spread = _covariance(shares, old, pooled) + _covariance(shares, new, found.ratio * pooled)
-    weighted = spread / shares[:, None]
-    mean, square = float(np.trace(weighted)), float((weighted @ weighted).trace())
-    if mean <= 0:
-        return Stability(index=naive, low=naive, high=naive, bins=count)
-    scale, degrees = square / mean, mean**2 / square
-    tail, value = (1 - level) / 2, naive / scale
-    low = scale * _noncentral(value, degrees, 1 - tail)
-    # Where less was found than chance makes, the upper end stays that of an index of 0 (CLs; Read 2002), and is not 0.
-    high = scale * _noncentral(value, degrees, tail * float(chdtr(degrees, value)))
-    return Stability(index=max(naive - mean, 0.0), low=low, high=high, bins=count)
-
-
-def _covariance(shares: Floats, of: Histogram, expected: Floats) -> Floats:
-    """Of a histogram's shares, (bins, bins): its noise and its sampling, with the total divided out."""
-    away = np.eye(len(shares)) - shares[:, None]
-    return np.asarray((away * (of.noise + expected)) @ away.T / of.total**2, np.float64)
-
-
-def _noncentral(value: float, degrees: float, below: float) -> float:
-    """The non-centrality at which a value is the quantile ``below``; 0 where it is so small already."""
-
-    def apart(centre: float) -> float:
-        return float(chndtr(value, degrees, centre) if centre else chdtr(degrees, value)) - below
-
-    if apart(0.0) <= 0:
-        return 0.0
-    upper = max(4 * value, 10.0)
-    while apart(upper) > 0:
-        upper *= 2
-    return float(brentq(apart, 0.0, upper, xtol=1e-5 * upper))
-
-
-def _strong(old: Histogram, new: Histogram, found: Homogeneity) -> NDArray[np.intp] | None:
-    """Groups of bins of which each holds more than its noise; bins that do not are one group, or with the least one."""
-    pooled, t = found.pooled, found.ratio
-    error = np.sqrt(np.maximum(old.noise + pooled, (new.noise + t * pooled) / t**2))
-    weak = (pooled < LEAST_BIN * error) | (pooled <= 0)
-    strong = np.flatnonzero(~weak)
-    if len(strong) < 2 or pooled[weak].sum() > MOST_WEAK * pooled.sum():
-        return None
-    groups = np.zeros(len(pooled), np.intp)
-    groups[strong] = np.arange(len(strong))
-    if not weak.any():
-        return groups
-    rest = float(pooled[weak].sum())
-    own = rest > 0 and rest >= LEAST_BIN * math.sqrt(float((error[weak] ** 2).sum()))
-    groups[weak] = len(strong) if own else groups[strong[pooled[strong].argmin()]]
-    return groups
+    return np.asarray(np.unique(groups, return_inverse=True)[1], np.intp)

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from fedrisk.analysis.card_sums import CardSums
 from fedrisk.analysis.curves import Estimate
 from fedrisk.analysis.feature_figures import column_values as released_values
-from fedrisk.analysis.feature_figures import stability
+from fedrisk.analysis.feature_figures import counted_value
+from fedrisk.analysis.homogeneity import Histogram
+from fedrisk.analysis.stability import Stability, stability
 from fedrisk.models.own_rows import OwnRows
-
-STABLE, MOVED = 0.1, 0.25
-"""Customary bounds of the stability index (Siddiqi 2017)."""
 
 GROUPS = 10
 """Groups of about equal size of the training customers by which scores are compared."""
@@ -51,19 +50,8 @@ class Shift:
 
     name: str
     rows: int
-    index: Estimate
+    index: Stability
     points: float | None
-
-    @property
-    def verdict(self) -> str:
-        """``stable``, ``shifting`` or ``moved`` by customary bounds, ``unclear`` where the interval holds several."""
-        if self.index.high <= STABLE:
-            return "stable"
-        if self.index.low > MOVED:
-            return "moved"
-        if self.index.low > STABLE and self.index.high <= MOVED:
-            return "shifting"
-        return "unclear"
 
 
 def column_values(rows: OwnRows) -> tuple[ColumnValue, ...]:
@@ -77,7 +65,7 @@ def column_values(rows: OwnRows) -> tuple[ColumnValue, ...]:
     for name, points in rows.points.items():
         ones, zeros = _levels([points[labelled & (rows.label == side)] for side in (1.0, 0.0)])
         # The same divergence, of exact counts of defaults and of others.
-        own[("bank", name)] = stability(ones, zeros)
+        own[("bank", name)] = counted_value(ones, zeros)
     names = [*released, *(k for k in own if k not in released)]
     out = [
         ColumnValue(institution=k[0], column=k[1], released=released.get(k), own=own.get(k)) for k in names
@@ -113,7 +101,7 @@ def column_shifts(rows: OwnRows) -> tuple[Shift, ...]:
         if found is not None:
             more = float(points[~training].mean() - points[training].mean())
             out.append(Shift(name=name, rows=found.rows, index=found.index, points=more))
-    return tuple(sorted(out, key=lambda s: -s.index.value))
+    return tuple(sorted(out, key=lambda s: -s.index.index))
 
 
 def group_edges(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -141,7 +129,7 @@ def _levels(samples: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
 def _shift(name: str, before: NDArray[np.float64], after: NDArray[np.float64], rows: int) -> Shift | None:
     if min(before.sum(), after.sum()) < LEAST_ROWS:
         return None
-    index = stability(before, after)
+    index = stability(Histogram.of(before, 0.0), Histogram.of(after, 0.0))
     return None if index is None else Shift(name=name, rows=rows, index=index, points=None)
 
 

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis import curves
 from fedrisk.analysis.curves import Estimate, share_of
-from fedrisk.analysis.feature_figures import stability
+from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.own_columns import LEAST_ROWS, group_edges
 from fedrisk.analysis.score_counts import counts_of_rows
+from fedrisk.analysis.stability import Stability, stability
 from fedrisk.models.own_rows import OwnRows
 
 THIRDS = 3
@@ -56,7 +57,7 @@ class Period:
     customers: int
     defaults: int
     rate: Estimate | None
-    index: Estimate | None
+    index: Stability | None
 
 
 def parts_of(rows: OwnRows) -> Parts | None:
@@ -107,7 +108,8 @@ def periods_of(rows: OwnRows, model: str) -> tuple[Period, ...]:
                 first = _counts(risk[part], edges)
             else:
                 counted = False
-            index = None if counted else stability(first, _counts(risk[part], edges))
+            now = Histogram.of(_counts(risk[part], edges), 0.0)
+            index = None if counted else stability(Histogram.of(first, 0.0), now)
         bad = float(y.sum())
         out.append(
             Period(

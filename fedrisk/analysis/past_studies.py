@@ -7,7 +7,7 @@ from fedrisk.analysis.card_sums import CardSums
 from fedrisk.errors import ConfigError
 from fedrisk.models.knowledge import PastStudy
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.study import HOLDING, Study, study_from
+from fedrisk.study import DEFAULT_LABEL, HOLDING, Study, study_from
 
 KEPT = "kept_by_members"
 """Mark in the context of a record whose members kept their own account of what was released (clients/store)."""
@@ -64,17 +64,31 @@ def not_to_be_remembered(record: ReleaseRecord, study: Study, *, research: bool)
 def unfit(before: Study, study: Study, *, research: bool) -> str | None:
     """Why two studies do not go together, by what they state, as a code: at the hub, and at a member again; None else.
 
-    ``purpose``: released for another purpose. ``apart``, ``strangers``: see :func:`told_to_strangers`. ``holdout``: it
-    trained on enterprises that this study holds out.
+    ``purpose``: released for another purpose. ``label``: about another label, or one that meant something else.
+    ``apart``, ``strangers``: see :func:`told_to_strangers`. ``holdout``: it trained on enterprises that this study
+    holds out.
     """
     was = {*before.banks, *before.holders}
     reasons = {
         "purpose": before.purpose != study.purpose,
+        "label": not about_the_same(before, study),
         "apart": not was & {*study.banks, *study.holders},
         "strangers": told_to_strangers(was, study),
         "holdout": not holds_out_the_same(before, study, research=research),
     }
     return next((why for why, holds in reasons.items() if holds), None)
+
+
+def label_of(content: Mapping[str, Any]) -> str:
+    """Name of the label that a study is about, by its content as JSON has it."""
+    return str(content.get("label") or DEFAULT_LABEL)
+
+
+def about_the_same(before: Study, study: Study) -> bool:
+    """Whether two studies are about one label, by name, and by what it means where both say that."""
+    one, other = before.outcome.model_dump(), study.outcome.model_dump()
+    differ = any(said and other[key] and said != other[key] for key, said in one.items())
+    return before.label_name == study.label_name and not differ
 
 
 def told_to_strangers(was: Collection[str], study: Study) -> bool:

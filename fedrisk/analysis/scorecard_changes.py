@@ -11,6 +11,7 @@ import numpy as np
 
 from fedrisk.analysis.changes import NOISE, Change, Compared, of_ratios, of_shares
 from fedrisk.analysis.homogeneity import MOST_GROUPS, Histogram
+from fedrisk.analysis.past_studies import label_of
 from fedrisk.analysis.ratio_change import Cells
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
@@ -20,6 +21,9 @@ from fedrisk.study import BANK
 OTHER_BINS = "other_bins"
 """Code: the two studies have other bins of a column."""
 
+OTHER_LABEL = "other_label"
+"""Code: the two studies are about different labels, so that their rates are of different things."""
+
 
 def compare(old: ReleaseRecord, new: ReleaseRecord) -> Compared:
     """All columns that both studies counted; ConfigError where there is none."""
@@ -28,10 +32,11 @@ def compare(old: ReleaseRecord, new: ReleaseRecord) -> Compared:
     if not common:
         raise ConfigError("the two studies have no column in common; name two that counted the same columns")
     changes, silent = list[Change](), dict[str, str]()
+    alike = label_of(old.study) == label_of(new.study)
     for name in common:
         a, b = before[name], after[name]
         if a.bins == b.bins:
-            found = _counted(name, a, b)
+            found = _counted(name, a, b, rates=alike)
         elif a.cells is not None and b.cells is not None and a.grid == b.grid:
             found = [of_shares(name, a.cells, b.cells, most=MOST_GROUPS)]
         else:
@@ -40,6 +45,7 @@ def compare(old: ReleaseRecord, new: ReleaseRecord) -> Compared:
         changes += [c for c in found if c is not None]
         if None in found:
             silent[name] = NOISE
+    silent |= {} if alike else {_rate_of(name): OTHER_LABEL for name in common}
     silent |= {name: "one_study" for name in [*before, *after] if name not in common}
     notes = ("sampling", "overlap", "training")
     return Compared(changes=tuple(changes), silent=silent, notes=notes)
@@ -104,8 +110,12 @@ def _stated(about: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return bins
 
 
-def _counted(name: str, old: Column, new: Column) -> list[Change | None]:
-    return [
-        of_shares(name, old.histogram, new.histogram),
-        of_ratios(f"{name}: defaults", old.defaults, new.defaults, old.labels, kind="rate"),
-    ]
+def _counted(name: str, old: Column, new: Column, *, rates: bool) -> list[Change | None]:
+    shares = of_shares(name, old.histogram, new.histogram)
+    if not rates:
+        return [shares]
+    return [shares, of_ratios(_rate_of(name), old.defaults, new.defaults, old.labels, kind="rate")]
+
+
+def _rate_of(name: str) -> str:
+    return f"{name}: defaults"

@@ -233,6 +233,7 @@ def build(
     enterprises: int = 2500,
     columns: Mapping[str, list[dict[str, Any]]] = COLUMNS,
     label: Mapping[str, Any] | None = None,
+    labels: Sequence[Mapping[str, Any]] = (),
     dictionary: Mapping[str, Any] | None = None,
     policy: Mapping[str, Any] | None = None,
     authority: str | None = None,
@@ -242,7 +243,7 @@ def build(
 ) -> Consortium:
     """Write a consortium of these institutions; ``columns`` by role, ``study`` by its tables.
 
-    roles: of holders that are a guarantor or a bureau.
+    labels: further ones of every bank. roles: of holders that are a guarantor or a bureau.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = dict(tables if tables is not None else province(enterprises))
@@ -261,6 +262,7 @@ def build(
         if kind == "bank":
             outcome = {"column": "bad", "positive": [1], "negative": [0], "horizon": "a year"}
             words["label"] = outcome if label is None else dict(label)
+            words |= {"labels": [dict(one) for one in labels]} if labels else {}
         content[name] = {
             "name": name,
             "kind": (roles or {}).get(name, kind),

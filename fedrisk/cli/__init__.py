@@ -2,9 +2,9 @@
 
 ``init``, ``dictionary``, ``keys`` to begin with; ``check``, ``plan``, ``run``, ``show``, ``runs``, ``compare`` for
 studies; ``results``, ``own``, ``budget``, ``policy``, ``meter``, ``audit``, ``quota`` for institutions; ``decide`` for
-a bank's table of decisions; ``query`` for private statistics; ``drift``, ``fragility``, ``losses``, ``contribution``,
-``memory`` for what follows from released numbers; ``bench`` and ``data-set`` for research on public or simulated data;
-``attack`` for attacks on the product itself.
+a bank's table of decisions; ``score`` and ``watch`` for its loans; ``query`` for private statistics; ``drift``,
+``fragility``, ``losses``, ``contribution``, ``memory`` for what follows from released numbers; ``bench`` and
+``data-set`` for research on public or simulated data; ``attack`` for attacks on the product itself.
 
 What a command needs is imported inside it, so that help and completion come at once.
 """
@@ -37,6 +37,9 @@ from fedrisk.cli import (
     report_validation,
     study,
     usage,
+    watch_alerts,
+    watch_columns,
+    watch_page,
 )
 from fedrisk.cli.attack import attack
 from fedrisk.cli.audit import audit_app
@@ -52,6 +55,7 @@ from fedrisk.cli.drift import drift
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.fragility import fragility
 from fedrisk.cli.hub import hub_app
+from fedrisk.cli.index import index
 from fedrisk.cli.init import init_app
 from fedrisk.cli.losses import losses
 from fedrisk.cli.measure import measure_app
@@ -69,6 +73,7 @@ from fedrisk.cli.runs import compare, runs_app
 from fedrisk.cli.score import score
 from fedrisk.cli.store import store_app
 from fedrisk.cli.version import show_version, version
+from fedrisk.cli.watch import watch_app
 from fedrisk.errors import LeftUndone
 from fedrisk.home import RelativeHome
 from fedrisk.language import _
@@ -99,6 +104,7 @@ for _command in (
     contribution,
     memory,
     score,
+    index,
     fragility,
     attack,
     bench,
@@ -127,6 +133,9 @@ _REGISTERED = (
     report_operator,
     report_sweep,
     report_validation,
+    watch_alerts,
+    watch_columns,
+    watch_page,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")
@@ -143,6 +152,7 @@ app.add_typer(measure_app, name="measure")
 app.add_typer(report_app, name="report")
 app.add_typer(card_app, name="card")
 app.add_typer(data_set_app, name="data-set")
+app.add_typer(watch_app, name="watch")
 
 
 @app.callback()

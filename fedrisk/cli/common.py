@@ -67,10 +67,13 @@ Force = Annotated[bool, typer.Option("--force", help="Write over a file that is 
 class ShowFirst(TyperGroup):
     """``budget FILE`` is ``budget show FILE``: a first word that is no command of the group is an argument."""
 
+    first = "show"
+    """The command that is meant then."""
+
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Puts "show" before such a word."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["show", *args]
+            args = [self.first, *args]
         return super().parse_args(ctx, args)
 
 

@@ -79,6 +79,16 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
             listed=listed or "nothing",
         )
     )
+    if draft.series:
+        series = ", ".join(f"{s.name} ({s.months})" for s in draft.series)
+        say(
+            _(
+                "  monthly series: {series}; {computed} columns are computed from them once the file has [histories], "
+                "which stands at the end of the draft",
+                series=series,
+                computed=draft.computed,
+            )
+        )
     if draft.settings:
         say(_("  read with {draft}", draft=read_with(draft)))
     if draft.id.repeated:
@@ -124,7 +134,7 @@ def show_draft(draft: Draft, file: Path | None, print_line: Any = None) -> None:
         _(
             "No study takes it before somebody has confirmed its columns ({features} to look at): fedrisk "
             "dictionary confirm {shown}",
-            features=len(draft.features),
+            features=len(draft.features) + draft.computed,
             shown=shown,
         )
     )

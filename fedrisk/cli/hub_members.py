@@ -89,7 +89,7 @@ def hub_invite(
     role: Annotated[
         str,
         typer.Option(
-            "--role", help="bank, holder, authority, guarantor, bureau or regulator; for example bank."
+            "--role", help="bank, holder, authority, guarantor, bureau, regulator or agent; for example bank."
         ),
     ],
     display_name: Annotated[

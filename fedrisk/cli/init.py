@@ -79,7 +79,11 @@ def holder(
 def authority(
     name: Name,
     role: Annotated[
-        str, typer.Option(help="authority, or regulator, which may also only observe, for example regulator.")
+        str,
+        typer.Option(
+            help="authority; regulator, which may also only observe; or agent, which asks for enterprises' own "
+            "indices; for example regulator."
+        ),
     ] = "authority",
     to: To = None,
     force: Force = False,

@@ -37,8 +37,8 @@ _PLAIN = {
     bool: "true or false",
     date: "day, as 2026-01-31",
 }
-_NOT_WRITTEN = (("institution", "folder"), ("institution", "file"))
-"""Where a file lies, which is put to what it says when it is read."""
+_NOT_WRITTEN = (("institution", "folder"), ("institution", "file"), ("dictionary.columns", "history"))
+"""Where a file lies, which is put to what it says when it is read; a rule, whose keys are a section of their own."""
 
 _STUDY = "study file"
 _INSTITUTION = "institution file"
@@ -88,12 +88,15 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk import study
     from fedrisk.analysis import fragility_settings, loss_rules, reward
     from fedrisk.data.dictionary import Column, Dictionary, Label
+    from fedrisk.data.history_kinds import HistoryKeys
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
     from fedrisk.deploy.node_home import NodeSettings
     from fedrisk.institution import Institution
     from fedrisk.lab import data_set_rules, sweep
-    from fedrisk.models.histories import EncoderRule, Series
+    from fedrisk.models.histories import EncoderRule
+    from fedrisk.models.history_file import HistoriesSource
+    from fedrisk.models.series import Series
     from fedrisk.privacy.policy import Policy
     from fedrisk.privacy.serving_policy import MeasureRule, Register, ServingPolicy
     from fedrisk.privacy.standing import StandingRule
@@ -101,6 +104,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.recipes.statistics.settings import LevelRule, TableRule
     from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
+    from fedrisk.watch_rules import WatchRules, Webhook
 
     of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
     of_study |= {
@@ -108,6 +112,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         for name, field in study.Study.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
+    of_study |= {"warning": study.WarningRule}
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
     of_study |= {
         "statistics.measures": MeasureOfStudy,
@@ -120,14 +125,19 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "table.part": Part,
         "dictionary": Dictionary,
         "dictionary.columns": Column,
+        "dictionary.columns.history": HistoryKeys,
         "dictionary.label": Label,
         "policy": Policy,
         "policy.standing": StandingRule,
         "policy.serving": ServingPolicy,
         "policy.serving.registers": Register,
         "policy.serving.measures": MeasureRule,
+        "histories": HistoriesSource,
+        "histories.series": Series,
         "encoders": EncoderRule,
         "encoders.series": Series,
+        "watch": WatchRules,
+        "watch.webhook": Webhook,
     }
     of_decisions: dict[str, type[BaseModel]] = {
         "decisions": decision_table.Decisions,
@@ -190,6 +200,7 @@ def all_keys() -> Iterator[Key]:
         for name, field in model.model_fields.items():
             if (section, name) in _NOT_WRITTEN:
                 continue
+            name = field.alias or name
             entry = said.get(name, {"means": "", "example": ""})
             kind = type_words(field.annotation, field.metadata)
             yield Key(file, section, name, kind, _default(field), entry["means"], entry["example"])

@@ -130,17 +130,19 @@ def _evaluations(named: Sequence[str], as_json: bool) -> None:
     if not all(alike):
         tell(
             _(
-                "* another purpose, hold-out or list of banks than {found}: not taken together with it",
+                "* another purpose, label, hold-out or list of banks than {found}: not taken together with it",
                 found=found[-1][0],
             )
         )
 
 
 def _measured_on(record: "ReleaseRecord") -> tuple[object, ...]:
-    """By what enterprises are held out, and for what."""
+    """By what enterprises are held out, for what, and of which label."""
+    from fedrisk.analysis.past_studies import label_of
+
     study = record.study
     banks = tuple(m["name"] for m in study["institutions"] if m["role"] == "bank")
-    return (record.research, study["purpose"], study["holdout"], banks)
+    return (record.research, study["purpose"], label_of(study), study["holdout"], banks)
 
 
 def _place(found: "Sequence[PastStudy]", name: str) -> int:
@@ -153,14 +155,19 @@ def _place(found: "Sequence[PastStudy]", name: str) -> int:
 
 
 def _same_purpose(found: "Sequence[PastStudy]", last: int, *, chosen: bool) -> "list[PastStudy]":
-    """Those for the purpose of the one that is smoothed; ConfigError where others are named."""
+    """Those for the purpose, and of the label, of the one that is smoothed; ConfigError where others are named."""
     from fedrisk.errors import ConfigError
-    from fedrisk.recipes.scorecard.looked_up import purpose_of
+    from fedrisk.recipes.scorecard.looked_up import aim_of
     from fedrisk.server.hub import Hub
 
     hub = Hub.default()
-    purpose = purpose_of(found[last], hub)
-    same = [past for past in found if purpose_of(past, hub) == purpose]
+    purpose, label = aim_of(found[last], hub)
+    same = [past for past in found if aim_of(past, hub) == (purpose, label)]
+    if chosen and any(aim_of(past, hub)[1] != label for past in found):
+        raise ConfigError(
+            f'{found[last].study} is about label "{label}", and others of these studies about another; their '
+            "curves are of different things, so name studies of one label"
+        )
     if chosen and len(same) < len(found):
         raise ConfigError(
             f"{found[last].study} was for {purpose}, and others of these studies for another purpose; institutions "

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -191,6 +192,26 @@ def model_compare(
         tell_json({"institution": node.name, "compared": [each.to_dict() for each in found]})
         return
     show_compared(node.name, found)
+
+
+@model_app.command("hand-out")
+def model_hand_out(
+    institution: InstitutionFile,
+    model: Model,
+    to: Annotated[Path, typer.Option("--out", help="The file, for example health.json.")],
+    as_json: AsJson = False,
+) -> None:
+    """At a bank: write an index for agents of enterprises: its card and scale, nothing of an enterprise."""
+    from fedrisk.clients.node import Node
+    from fedrisk.serving.index_file import write_index
+
+    node = Node.load(institution)
+    part = node.store.models.part(model)
+    write_index(part, to)
+    if as_json:
+        tell_json({"institution": node.name, "model": part.model, "file": str(to)})
+        return
+    tell(_("{to}: the index {name}; an agent asks by it where members name it", to=to, name=part.name))
 
 
 model_app.command("drift")(model_drift)

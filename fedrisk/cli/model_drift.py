@@ -8,9 +8,11 @@ from fedrisk.cli.output import note, out, plain_table, tell, tell_json
 from fedrisk.language import N_, _
 
 if TYPE_CHECKING:
+    from fedrisk.analysis.watch.column_months import Asked
     from fedrisk.clients.node import Node
+    from fedrisk.models.binning import Bins
+    from fedrisk.models.model_part import ModelPart
     from fedrisk.serving.drift import Columns, Drift
-    from fedrisk.serving.stability import Stability
 
 WEEK = 7
 
@@ -28,7 +30,7 @@ def model_drift(institution: InstitutionFile, as_json: AsJson = False) -> None:
     models = {} if found is None else _stability(node, found)
     if as_json:
         counts = None if found is None else dumps(found)
-        features = {m: [vars(s) for s in features] for m, features in models.items()}
+        features = {m: [_plain(s) for s in features] for m, features in models.items()}
         tell_json({"institution": node.name, "day": _day(node), "counts": counts, "models": features})
         return
     tell(f"{node.name}: {_day(node)}")
@@ -40,19 +42,32 @@ def model_drift(institution: InstitutionFile, as_json: AsJson = False) -> None:
         _show_stability(model, one)
 
 
-def _stability(node: "Node", found: "Drift") -> "dict[str, list[Stability]]":
+def _stability(node: "Node", found: "Drift") -> "dict[str, list[Asked]]":
     """The index of each feature of this institution, by model."""
-    from fedrisk.models.binning import Bins
-    from fedrisk.serving.stability import stability
+    from fedrisk.analysis.watch.column_months import together
 
     out = {}
     for part in node.store.models.parts():
         if part.shares:
-            every = [Bins.from_dict(dict(stored)) for stored in part.bins]
-            # Shares of a pair's cells were not released, and its cells are not counted.
-            kept = [(b, s) for b, s in zip(every, part.shares, strict=True) if b.feature.kind != "pair"]
-            out[part.model] = stability([b for b, _ in kept], [s for _, s in kept], found.bins)
+            bins, shares = counted_features(part)
+            out[part.model] = together(bins, shares, found.bins)
     return out
+
+
+def counted_features(part: "ModelPart") -> "tuple[dict[str, Bins], dict[str, tuple[float, ...]]]":
+    """Bins and the study's shares of a part's features, by the key under which rows are counted."""
+    from fedrisk.models.binning import Bins
+    from fedrisk.serving.drift import key_of
+
+    every = [Bins.from_dict(dict(stored)) for stored in part.bins]
+    # Shares of a pair's cells were not released, and its cells are not counted.
+    kept = [(b, s) for b, s in zip(every, part.shares, strict=True) if b.feature.kind != "pair"]
+    return {key_of(b): b for b, _ in kept}, {key_of(b): s for b, s in kept}
+
+
+def _plain(found: "Asked") -> dict[str, Any]:
+    index = None if found.index is None else found.index.index
+    return {"column": found.column, "rows": found.rows, "index": index, "verdict": found.verdict}
 
 
 def _day(node: "Node") -> str:
@@ -104,11 +119,12 @@ _VERDICTS = {
 }
 
 
-def _show_stability(model: str, features: "list[Stability]") -> None:
+def _show_stability(model: str, features: "list[Asked]") -> None:
     figures: Any = ("rows", "PSI")
     table = plain_table(
         _("model {model}: who is asked about", model=model), "column", *figures, "that is", right=figures
     )
     for s in features:
-        table.add_row(s.column, f"{s.rows:,}", f"{s.index:.3f}", _(_VERDICTS[s.verdict]))
+        index = "–" if s.index is None else f"{s.index.index:.3f}"
+        table.add_row(s.column, f"{s.rows:,}", index, _(_VERDICTS[s.verdict]))
     out.print(table)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fedrisk.cli.output import out, plain_table, tell
 from fedrisk.language import _
 from fedrisk.language_patterns import retold
+from fedrisk.report.warning_words import warning_line
+from fedrisk.study import DEFAULT_LABEL
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -25,6 +27,7 @@ def summary_of(part: "ModelPart", state: "State") -> dict[str, Any]:
         "version": part.version,
         "made": part.made,
         "purpose": part.purpose,
+        "label": part.label or DEFAULT_LABEL,
         "banks": list(part.banks),
         "holders": list(part.holders),
         "state": state.name,
@@ -79,7 +82,16 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "given": None if part.given is None else sorted(set(part.given[1])),
         "values": part.values,
         "themes": [one.name for one in part.sums],
+        "warning": None if part.warning is None else part.warning.to_dict(),
         "bits": None if part.values is None else math.log2(part.values),
+        "index": None
+        if part.index is None
+        else {
+            "moving": list(part.index.moving),
+            "still": list(part.index.still),
+            "months": serving.index_months,
+            "error": None if part.index.scale is None else part.index.scale.error,
+        },
         "per_day": serving.per_day,
         "per_enterprise": serving.per_enterprise,
         "consent": serving.consent,
@@ -113,6 +125,10 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
             holders=", ".join(part.holders) or _("nobody else"),
         )
     )
+    if part.label is not None:
+        tell(_("label {label}", label=part.label))
+    if part.warning is not None:
+        tell(warning_line(part.warning))
     if content["columns"]:
         title = _("points that columns of {name} give or take", name=node.name)
         columns = ("column", "kind", "bins", "least", "most", "told")
@@ -204,7 +220,35 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 per_enterprise=content["per_enterprise"],
             )
         )
+    lines += _index_lines(part, content)
     lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
+    return lines
+
+
+def _index_lines(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
+    """What is to be known of an operating health index, in sentences."""
+    index = content["index"]
+    if index is None:
+        return []
+    lines = [
+        _(
+            "it is an operating health index; month by month: {columns}",
+            columns=", ".join(index["moving"]) or "–",
+        )
+    ]
+    if index["still"]:
+        lines.append(_("as they are now in every month: {columns}", columns=", ".join(index["still"])))
+    if part.given is not None:
+        lines.append(
+            _(
+                "one answer tells {months} months at most (policy.serving.index_months), each {bits:.1f} bits and each "
+                "counted as a score",
+                months=index["months"],
+                bits=content["bits"],
+            )
+        )
+    elif index["error"] is not None:
+        lines.append(_("its scale may be wrong by {error:.1f} points", error=index["error"]))
     return lines
 
 

@@ -113,6 +113,14 @@ def _serving_lines(policy: "Policy") -> Iterator[str]:
         if rules.screening
         else "none",
     )
+    if rules.monitoring:
+        consent = rules.words_of(rules.monitoring_consent or rules.consent)
+        yield _(
+            "loans that run (purpose portfolio_monitoring): {monitoring:,} scores a month for one bank; consent: "
+            "{consent}",
+            monitoring=rules.monitoring,
+            consent=retold(consent),
+        )
     ages = {
         "never": _("to nobody"),
         "several": _("where three members or more stand behind it"),

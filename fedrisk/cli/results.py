@@ -198,10 +198,12 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
 def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
     from fedrisk.cli.results_screen import show_figures, show_head, show_tables
     from fedrisk.clients import own_results
+    from fedrisk.report.warning_words import warning_line
 
     figures = own_results.figures(node, entry)
     summary = own_results.summary(node, entry)
     reasons = own_results.reason_counts(node, entry, reason_words())
+    warning = own_results.warning_of(node, entry)
     if as_json:
         content = {
             "institution": node.name,
@@ -209,10 +211,13 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
             "entry": entry.to_dict(),
             "scores": summary,
             "reasons": reasons,
+            "warning": None if warning is None else warning.to_dict(),
             **figures,
         }
         tell_json(content)
         return
     show_head(node, entry)
     show_figures(figures)
+    if warning is not None:
+        tell(warning_line(warning), "bold")
     show_tables(figures, summary, reasons)

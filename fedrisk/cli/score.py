@@ -13,9 +13,7 @@ from fedrisk.language import _
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
     from fedrisk.serving.batch import Order
-    from fedrisk.serving.batch_folder import BatchFolder
     from fedrisk.serving.batch_table import Summary
-    from fedrisk.serving.relay import Relay
 
 
 def score(
@@ -73,6 +71,7 @@ def score(
     from fedrisk.cli.progress import Progress
     from fedrisk.clients.node import Node
     from fedrisk.serving.batch_folder import BatchFolder
+    from fedrisk.serving.batch_node import run_at
 
     node = Node.open(institution_file(bank))
     order = _order(node, model, ids, to, column, consent, values, purpose, product, screening, grades)
@@ -81,7 +80,7 @@ def score(
         way_to_members(bank, node, members) as relay,
         BatchFolder(to).opened(order.to_dict()) as folder,
     ):
-        summary = _run(node, order, folder, relay)
+        summary = run_at(node, order, folder, relay)
     if as_json:
         tell_json({"bank": node.name, "model": order.model, "file": str(to), **summary.to_dict()})
         return
@@ -137,20 +136,6 @@ def _order(
         grades=wanted,
         sort=screening or bool(wanted),
     )
-
-
-def _run(node: "Node", order: "Order", folder: "BatchFolder", relay: "Relay | None") -> "Summary":
-    from fedrisk.serving.asking import Asking
-    from fedrisk.serving.bank import BankService
-    from fedrisk.serving.batch import SECONDS, KeptAsking, run
-    from fedrisk.serving.current import CurrentData
-
-    table = CurrentData.open(node.institution, node.store.path / "serving")
-
-    def service(asking: KeptAsking | None) -> BankService:
-        return BankService(node, None, asking=asking, table=table, seconds=SECONDS, remember=False)
-
-    return run(order, folder, None if relay is None else Asking(node, relay), service)
 
 
 def _show(summary: "Summary", order: "Order", to: Path) -> None:

@@ -68,6 +68,7 @@ def institution_text(name: str, kind: str, file: Path, table: Sequence[str], dic
         "bureau": "a credit bureau, which is a data holder: it has features and no labels",
         "authority": "an authority: it keeps the key of the pseudonyms and has no table",
         "regulator": "a regulator: it observes, or keeps the key of the pseudonyms, and has no table",
+        "agent": "an agent: it asks for enterprises' own indices, with their consent, and has no table",
     }[kind]
     parts = [
         f"# {said[:1].upper()}{said[1:]}. This file stays on its machine; of what it says, members of a study see\n"

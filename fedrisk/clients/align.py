@@ -28,7 +28,7 @@ from fedrisk.protocol.actions import Action, Disclosure, authority
 from fedrisk.protocol.form import MOST_ROWS, SEALED, Body, Form, Hex, Seed
 from fedrisk.protocol.groups import check_groups
 from fedrisk.protocol.payload import Payload
-from fedrisk.protocol.statements import Statement, features_of_roles
+from fedrisk.protocol.statements import Statement, features_of_roles, same_labels
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.identity import HUB, SignedKey, verify
 from fedrisk.study import Study
@@ -102,6 +102,7 @@ def take_members(attempt: Attempt, request: Payload) -> dict[str, SignedKey]:
             )
     features_of_roles(study, attempt.statements)
     check_groups(study, attempt.statements)
+    same_labels(study, attempt.statements)
     hub = SignedKey.from_dict(told.get("hub_key"))
     verify(hub, pins.of_hub(), HUB, study.digest(), attempt.state.id)
     own = {name: key.to_dict() for name, key in keys.items()}

@@ -102,10 +102,16 @@ class Attempt:
     """An institution's side of one attempt at a study, for the time of one message."""
 
     def __init__(self, node: "Node", state: AttemptStore) -> None:
-        self.node = node
+        self._node = node
         self.state = state
         self.name = node.name
         self._secrets: dict[str, bytes] = {}
+
+    @functools.cached_property
+    def node(self) -> "Node":
+        """The institution with the study's label alone: here, and nowhere later, it is chosen which label is read."""
+        begun = self.state.find(Begun)
+        return self._node if begun is None else self._node.about(begun.study.get("label"))
 
     @functools.cached_property
     def study(self) -> Study:

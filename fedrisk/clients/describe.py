@@ -70,6 +70,7 @@ def describe(node: Node, request: Payload, *, find: Find) -> Payload:
         raise ProtocolError("the research seed is no whole number; the hub runs another version of fedrisk")
     attempt_id = str(request.get("attempt"))
     begun = Begun(study=study.model_dump(mode="json"), research_seed=research_seed)
+    node = node.about(study.label)
     before = _agreed_and_over(node, attempt_id, begun)
     if before is not None:
         return before
@@ -193,6 +194,7 @@ def rules_of_table(
     yield lambda: check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, len(table))
     yield lambda: _check_dates(study, node, table)
     if recipe.labels and node.name in study.banks:
+        yield lambda: check_label(study, node)
         yield lambda: out_of_time.check_sides(study, node, table)
         yield lambda: check_labels(study, node, table)
         yield lambda: check_rate(study, node, table)
@@ -212,11 +214,15 @@ def statement_of(
     ConfigError where a dictionary holds more than a statement may.
     """
     policy, label = node.institution.policy, described(node).label
+    own = {f.column for f in brought.features}
     try:
         facts = None
         if label is not None:
             facts = LabelFacts(
+                name=label.name,
                 horizon=label.horizon,
+                meaning=label.meaning,
+                meaning_zh=label.meaning_zh,
                 selection=label.selection,
                 weighted=label.weight is not None,
                 binary=bool(label.positive) and label.weight is None,
@@ -227,6 +233,7 @@ def statement_of(
             labelled=labelled,
             least_rows=policy.least_rows,
             features=json.loads(json.dumps([to_stated(f) for f in brought.features])),
+            computed={n: r for n, r in described(node).computed.items() if n in own},
             groups=json.loads(json.dumps([to_stated(f) for f in group_columns(study, node)])),
             label=facts,
             scores=policy.scores,
@@ -328,6 +335,26 @@ def check_role(study: Study, node: Node) -> Role:
             f"study {study.name} calls {node.name} a {role}, its own file says {kind}; agree on one"
         )
     return role
+
+
+def check_label(study: Study, node: Node) -> None:
+    """ConfigError at a bank whose label is not the one that the study is about, or means something else."""
+    label = described(node).label
+    if label is None:
+        return
+    if label.name != study.label_name:
+        said = f'label = "{study.label}"' if study.label else "no label, which means the one called default"
+        raise ConfigError(
+            f'{node.name}: study {study.name} names {said}, and the dictionary has "{label.name}"; name that one in '
+            "the study, or add the other under [[dictionary.labels]]"
+        )
+    stated = study.outcome.model_dump()
+    differ = [key for key, said in stated.items() if said and said != getattr(label, key)]
+    if differ:
+        raise ConfigError(
+            f'{node.name}: study {study.name} says of label "{label.name}" another {" and ".join(differ)} ([outcome]) '
+            "than the dictionary; it may be about something else. Agree on the words, and write them alike"
+        )
 
 
 def check_labels(study: Study, node: Node, table: Table) -> None:

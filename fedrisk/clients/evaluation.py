@@ -28,6 +28,7 @@ from fedrisk.protocol.groups import evaluation_releases, group_axes
 from fedrisk.protocol.payload import Payload, spends_in
 from fedrisk.protocol.statements import evaluated
 from fedrisk.releases.axes import axis_codes
+from fedrisk.releases.evaluation import EVALUATION
 from fedrisk.releases.groups import band_edges, block_of
 from fedrisk.releases.release import Block, Release
 
@@ -35,9 +36,6 @@ Made = TypeVar("Made")
 Figures = dict[str, float | None]
 SCORES = "scores.parquet"
 """File of the bank's scores among its results of an attempt."""
-
-EVALUATION = "evaluation"
-"""Name of the release of the hold-out."""
 
 FIGURES = "own_figures.json"
 """File of its own figures, and of what could not be made, beside it."""

@@ -62,6 +62,11 @@ class Node:
         self.store.refuse_lost_trail()
         return self.store.trail(self.name)
 
+    def about(self, label: str | None) -> "Node":
+        """The node as it is in a study about a label (`Institution.about`); ConfigError where it has no such label."""
+        institution = self.institution.about(label)
+        return self if institution is self.institution else Node(institution, self.store)
+
     def attempt(self, request: Payload) -> Attempt:
         """The attempt that a request belongs to; ProtocolError where it was never described here."""
         return Attempt(self, self.store.attempt(str(request.get("attempt"))))

@@ -24,6 +24,7 @@ from fedrisk.clients.store.attempt_store import AttemptStore, Begun, Since
 from fedrisk.errors import ConfigError, DataError, FedriskError, StoreError
 from fedrisk.files import PUT_BACK, read_json, write_atomic
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.recipe import Recipe
 from fedrisk.study import BANK
 
@@ -355,6 +356,22 @@ def _when(state: AttemptStore, folder: Path) -> str:
 def study_of(node: Node, entry: Entry) -> dict[str, Any]:
     """The study of an attempt as it was described here; nothing where the attempt's state is gone or damaged."""
     return _study(AttemptStore(node.store.path / "attempts" / entry.attempt))[0]
+
+
+def warning_of(node: Node, entry: Entry) -> WarningPoint | None:
+    """At which scores the attempt's model warns, as its part in the store says; None where it has no threshold."""
+    for part in node.store.models.parts():
+        if part.attempt == entry.attempt and not part.edited:
+            return part.warning
+    return None
+
+
+def in_study(node: Node, entry: Entry) -> Node:
+    """The node with the label alone that an attempt's study is about; as it is where that label is gone since."""
+    try:
+        return node.about(study_of(node, entry).get("label"))
+    except ConfigError:
+        return node
 
 
 def _study(state: AttemptStore) -> tuple[dict[str, Any], Begun | None]:

@@ -23,6 +23,7 @@ def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
 
     said: in which words reasons are told. ConfigError where there are no scores, StoreError where figures are damaged.
     """
+    node = own_results.in_study(node, entry)
     table = own_results.scores(node, entry)
     figures = own_results.figures(node, entry)
     # A card gives a score beside its probabilities; what is trained gives probabilities alone.
@@ -51,6 +52,7 @@ def own_rows(node: Node, entry: Entry, said: Said) -> OwnRows:
         absent=figures.get("absent") or {},
         reasons=tuple(_reason(r) for r in own_results.reason_counts(node, entry, said, table)),
         meanings=own_results.meanings(node, said.language),
+        warning=own_results.warning_of(node, entry),
     )
 
 

@@ -17,6 +17,7 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.proposal_store import Asked, Stage
 from fedrisk.errors import FedriskError
 from fedrisk.protocol.actions import Action
+from fedrisk.protocol.statements import asked_label
 from fedrisk.recipe import ALIGNMENT, Recipe
 from fedrisk.releases.groups import asked_groups
 from fedrisk.study import Study
@@ -117,7 +118,7 @@ def view(node: Node, asked: Asked, *, find: Find, actions: Actions) -> View:
     return View(
         **common,
         study=study,
-        asks=(*recipe.asks(study), *asked_groups(study)),
+        asks=(*asked_label(study), *recipe.asks(study), *asked_groups(study)),
         keys=aligned,
         assessment=found,
         strangers=tuple(unknown_members(node, study)),

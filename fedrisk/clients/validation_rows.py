@@ -26,6 +26,7 @@ def validation_rows(node: Node, entry: Entry, rows: OwnRows, overrides: Path | N
 
     ConfigError where that file cannot be read or names nobody of the attempt.
     """
+    node = own_results.in_study(node, entry)
     ids = own_results.scores(node, entry)["id"]
     codes, sizes = _codes(node, rows.card, ids)
     from_table = bool(codes)

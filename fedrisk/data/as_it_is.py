@@ -72,15 +72,15 @@ class Taking:
     """
 
     def __init__(self, source: TableSource, dictionary: Dictionary) -> None:
-        self.source, self.dictionary = source, dictionary
+        self.source, self.dictionary = source, dictionary.of_table
         self.columns = tuple(
             c
-            for c in dictionary.columns
+            for c in self.dictionary.columns
             if c.kind in ("number", "flag") or (c.kind == "category" and c.categories is not None)
         )
-        self.numbers = number_columns(dictionary)
-        self._numeric = self.numbers - text_columns(dictionary) - {*source.only, source.updated}
-        self._filters = filters_of(source, dictionary)
+        self.numbers = number_columns(self.dictionary)
+        self._numeric = self.numbers - text_columns(self.dictionary) - {*source.only, source.updated}
+        self._filters = filters_of(source, self.dictionary)
         self._updated = self._day_column()
 
     def _day_column(self) -> Column | None:
@@ -151,7 +151,7 @@ class Taking:
         values, flaws = {}, {}
         for c in self.columns:
             if c.table_name in cells:
-                values[c.name], found = taken_column(cells[c.table_name], c, self.source.notation)
+                values[c.name], found = self._typed(cells[c.table_name], c)
                 if c.table_name in textless:
                     there = block[c.table_name].is_valid().to_numpy(zero_copy_only=False)
                     found[there[kept]] = UNREADABLE
@@ -162,6 +162,10 @@ class Taking:
         gone = [c.name for c in self.columns if c.table_name not in cells]
         gone += [updated] if updated is not None and updated not in cells else []
         return Taken(rows, ids, values, flaws, self._days(cells, len(rows)), tuple(gone))
+
+    def _typed(self, cells: pd.Series[Any], c: Column) -> tuple[Any, Flaws]:
+        """One column's values in their type, and what is wrong with each."""
+        return taken_column(cells, c, self.source.notation)
 
     def _cells(self, name: str, column: Any, textless: set[str]) -> pd.Series[Any]:
         if name == self.key:

@@ -24,12 +24,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from fedrisk.data.history_kinds import HistoryRule, folded, unfolded
 from fedrisk.data.special import Special, special_problems
 from fedrisk.data.text import Codes, Value, canonical
 from fedrisk.errors import ConfigError
 from fedrisk.file_rules import Stated, broken_rules
+from fedrisk.study import DEFAULT_LABEL
 from fedrisk.toml_file import load_toml, near_name, toml_text
 
 MAX_BINS = 64
@@ -65,6 +76,7 @@ _SHARED = (
     "special",
     "strength",
     "direction",
+    "history",
 )
 
 
@@ -93,11 +105,19 @@ class Column(_Frozen):
 
     ``meaning_zh`` is the meaning in Chinese, shown to those who read Chinese in place of ``meaning``.
 
+    A column may be computed from a monthly history of the institution (``[histories]`` of its file) in place of being
+    read from the table: ``history`` names the series, and ``kind``, ``months`` and ``before`` say how
+    (`fedrisk.data.history_kinds`). It is a number from then on, with the bounds, bins and meaning that follow from the
+    rule unless it states others.
+
     >>> Column(name="age", kind="number", meaning="years", low=18, high=100, bins=8).bin_count
     8
     >>> trades = {"-9.0": "no record", "-8": "no usable trade"}
     >>> Column(name="trades", kind="number", meaning="open trades", low=0, high=100, special=trades).special
     (('-9', 'no record'), ('-8', 'no usable trade'))
+    >>> column = Column(name="invoice_fall", history="invoices", kind="fall", months=3, before=12)
+    >>> column.kind, column.low, column.high, str(column.history)
+    ('number', -3.0, 3.0, 'history = "invoices", kind = "fall", months = 3, before = 12')
     """
 
     name: str = Field(min_length=1)
@@ -120,12 +140,14 @@ class Column(_Frozen):
     prefix: int | None = Field(default=None, ge=1)
     missing_values: tuple[Value, ...] = ()
     special: Special = ()
+    history: HistoryRule | None = Field(default=None, exclude_if=lambda rule: rule is None)
     feature: bool = True
     drafted: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
     def _bins_list_or_number(cls, raw: Any) -> Any:
+        raw = unfolded(raw) if isinstance(raw, Mapping) else raw
         if isinstance(raw, Mapping) and isinstance(raw.get("bins"), int) and "bin_count" not in raw:
             return {**{k: v for k, v in raw.items() if k != "bins"}, "bin_count": raw["bins"]}
         return raw
@@ -162,7 +184,11 @@ class Column(_Frozen):
 
 
 class Label(_Frozen):
-    """The outcome, which only a bank knows.
+    """An outcome, which only a bank knows.
+
+    A bank may have several, by ``name``: default within twelve months, distress, thirty days late. A study is about
+    one of them. ``horizon`` says what counts and over which time, ``meaning`` (``meaning_zh`` in Chinese) what it is
+    called among people: both are told to all members.
 
     ``positive`` lists the values that mean default and ``negative`` those that mean no default. A row with
     any other value, or with none, has no label: it is counted, scored like all others, and trained on by nobody.
@@ -171,10 +197,13 @@ class Label(_Frozen):
     the sensitivity of every sum). ``drafted``: as in a column.
     """
 
+    name: str = Field(default=DEFAULT_LABEL, pattern=r"^[a-z][a-z0-9_]{0,47}$")
     column: str = Field(min_length=1)
     positive: tuple[Value, ...] = ()
     negative: tuple[Value, ...] = ()
     horizon: str = Field(min_length=1)
+    meaning: str = ""
+    meaning_zh: str = ""
     weight: str | None = None
     selection: str = "labels exist for approved borrowers only"
     drafted: bool = Field(default=False, exclude=True)
@@ -200,9 +229,38 @@ class Label(_Frozen):
         _refuse(problems)
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Left out where it is as usual, so that a dictionary from before there were names keeps its bytes."""
+        content: dict[str, Any] = handler(self)
+        usual = {"name": DEFAULT_LABEL, "meaning": "", "meaning_zh": ""}
+        return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
+
+    def meaning_in(self, language: str) -> str:
+        """What it means in a language (ISO 639-1); empty where the dictionary says nothing.
+
+        >>> Label(column="bad", horizon="12 months", meaning="overdue", meaning_zh="逾期").meaning_in("zh")
+        '逾期'
+        """
+        return self.meaning_zh if language == "zh" and self.meaning_zh else self.meaning
+
+    def public(self) -> dict[str, Any]:
+        """What others may see of it: nothing of its column or codes."""
+        said = {"name": self.name, "meaning": self.meaning, "meaning_zh": self.meaning_zh}
+        usual = {"name": DEFAULT_LABEL, "meaning": "", "meaning_zh": ""}
+        return {
+            "horizon": self.horizon,
+            "selection": self.selection,
+            "weighted": self.weight is not None,
+            **{k: v for k, v in said.items() if v != usual[k]},
+        }
+
 
 class Dictionary(_Frozen):
-    """All columns of one institution, its id column and, at a bank, its label.
+    """All columns of one institution, its id column and, at a bank, its labels.
+
+    ``label`` is the one that is read: ``[dictionary.label]``, or the first of ``[[dictionary.labels]]``. The others
+    stand in ``further_labels``, which a file calls ``labels``; `with_label` puts one of them in its place.
 
     ``id`` names the column with enterprise ids (``id_scheme`` "uscc": unified social credit codes with a
     check character; "opaque": any text). ``id = "@row"`` uses the row number of the file as id. This is for
@@ -213,12 +271,53 @@ class Dictionary(_Frozen):
     id_scheme: Literal["uscc", "opaque"] = "uscc"
     columns: tuple[Column, ...] = ()
     label: Label | None = None
+    further_labels: tuple[Label, ...] = Field(default=(), alias="labels")
     as_of: str | None = None
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_label(cls, raw: Any) -> Any:
+        """Without ``[dictionary.label]`` the first of ``[[dictionary.labels]]`` is in its place."""
+        if not isinstance(raw, Mapping) or raw.get("label") is not None:
+            return raw
+        labels = raw.get("labels")
+        if not isinstance(labels, (list, tuple)) or not labels:
+            return raw
+        return {**raw, "label": labels[0], "labels": labels[1:]}
 
     @model_validator(mode="after")
     def _rules(self) -> Dictionary:
         _refuse(_dictionary_problems(self))
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without further labels where there are none, so that a dictionary from before keeps its bytes."""
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if k not in ("further_labels", "labels") or v}
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """All labels, the one that is read first."""
+        return () if self.label is None else (self.label, *self.further_labels)
+
+    def with_label(self, name: str) -> Dictionary:
+        """The dictionary with this label alone, for a study that is about it; ConfigError where there is none.
+
+        >>> labels = [dict(column="bad", horizon="1 year"), dict(name="late", column="l", horizon="30 days")]
+        >>> load_dictionary(dict(id="id", labels=labels)).with_label("late").label.column
+        'l'
+        """
+        for label in self.labels:
+            if label.name == name:
+                return self.model_copy(update={"label": label, "further_labels": ()})
+        there = ", ".join(label.name for label in self.labels) or "none"
+        raise ConfigError(
+            f'the dictionary has no label "{name}" (it has: {there}); add it under [[dictionary.labels]], or name '
+            f'another in the study (label = "...")'
+        )
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -234,6 +333,18 @@ class Dictionary(_Frozen):
             f'column "{name}" is not in the dictionary; {_did_you_mean(name, [c.name for c in self.columns])}'
         )
 
+    @property
+    def computed(self) -> dict[str, HistoryRule]:
+        """Rules of the columns that are computed from histories, by the columns' names."""
+        return {c.name: c.history for c in self.columns if c.history is not None}
+
+    @property
+    def of_table(self) -> Dictionary:
+        """The dictionary without columns that are computed from histories: what is read from the table."""
+        if not self.computed:
+            return self
+        return self.model_copy(update={"columns": tuple(c for c in self.columns if c.history is None)})
+
     def public(self) -> dict[str, Any]:
         """What other institutions and the hub may see: no names or codes of the table itself.
 
@@ -244,23 +355,23 @@ class Dictionary(_Frozen):
         columns = []
         for c in self.columns:
             # Left out where there are none, so that dictionaries from before there were any keep their digest.
-            none = {key for key in ("special", "meaning_zh") if not getattr(c, key)}
+            none = {key for key in ("special", "meaning_zh", "history") if not getattr(c, key)}
             columns.append(c.model_dump(mode="json", exclude=own | none))
-        label = None
-        if self.label is not None:
-            label = {
-                "horizon": self.label.horizon,
-                "selection": self.label.selection,
-                "weighted": self.label.weight is not None,
-            }
-        return {"id_scheme": self.id_scheme, "columns": columns, "label": label, "as_of": self.as_of}
+        label = None if self.label is None else self.label.public()
+        more = {"labels": [one.public() for one in self.further_labels]} if self.further_labels else {}
+        return {"id_scheme": self.id_scheme, "columns": columns, "label": label, "as_of": self.as_of, **more}
 
     def stated(self) -> dict[str, Any]:
         """What a file says of it under ``[dictionary]``, without what is as by default."""
         content = self.model_dump(exclude_defaults=True)
-        content["columns"] = [_stated_column(c) for c in self.columns]
-        if self.label is not None:
-            content["label"] = self.label.model_dump(exclude_defaults=True)
+        content["columns"] = [stated_column(c) for c in self.columns]
+        content.pop("label", None)
+        content.pop("further_labels", None)
+        listed = self.labels
+        if self.label is not None and self.label.name == DEFAULT_LABEL:
+            content["label"], listed = self.label.model_dump(exclude_defaults=True), self.further_labels
+        if listed:
+            content["labels"] = [one.model_dump(exclude_defaults=True) for one in listed]
         return content
 
     def to_toml(self) -> str:
@@ -275,11 +386,12 @@ class Dictionary(_Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _stated_column(c: Column) -> dict[str, Any]:
+def stated_column(c: Column) -> dict[str, Any]:
+    """What a file says of a column, without what is as by default."""
     content = c.model_dump(exclude_defaults=True)
     if c.special:
         content["special"] = dict(c.special)
-    return content
+    return content if c.history is None else folded(content, c.history)
 
 
 def load_dictionary(source: str | Path | Mapping[str, Any]) -> Dictionary:
@@ -363,6 +475,8 @@ def _column_problems(c: Column) -> list[str]:
             found += [f'{k} is for kind "{kind}", not "{c.kind}"; remove it' for k in keys if k in given]
     if c.grid == "log" and c.kind != "number":
         found.append(f'grid = "log" is for kind "number", not "{c.kind}"; remove it')
+    if c.history is not None:
+        found += _history_problems(c)
     if c.kind == "number":
         found += _number_problems(c)
     if c.kind == "category":
@@ -380,6 +494,19 @@ def _column_problems(c: Column) -> list[str]:
     return found
 
 
+def _history_problems(c: Column) -> list[str]:
+    found = []
+    if c.kind != "number":
+        found.append(f"is computed from a history and so is a number, not a {c.kind}; correct kind")
+    given = [key for key in ("source", "missing_values", "special", "prefix") if getattr(c, key)]
+    if given:
+        found.append(
+            f"{', '.join(given)} is for columns of the table, and this one is computed from a history; remove it "
+            "(codes of gaps are missing_values of the series, in [[histories.series]])"
+        )
+    return found
+
+
 def _number_problems(c: Column) -> list[str]:
     found = []
     if c.monotone is not None and c.direction is not None:
@@ -391,7 +518,7 @@ def _number_problems(c: Column) -> list[str]:
         found.append("bins (public edges) and bin_count (private edges) exclude each other; remove one")
     if (c.low is None) != (c.high is None):
         found.append("low and high are given together; add the other bound")
-    elif c.low is None and c.bins is None and c.feature:
+    elif c.low is None and c.bins is None and c.feature and (c.history is None or c.history.over):
         found.append(
             "a number needs public bounds low and high, or public edges in bins; bounds "
             "taken from the data would leak"
@@ -466,11 +593,17 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
                 f"({len(dates)} date columns given)"
             )
     found += _unfinished(d)
+    called = [label.name for label in d.labels]
+    found += [
+        f'labels: the name "{n}" is used {called.count(n)} times; each label has a name of its own (without one it is '
+        f'"{DEFAULT_LABEL}")'
+        for n in sorted({n for n in called if called.count(n) > 1})
+    ]
     reserved = {d.id: "the id"}
-    if d.label is not None:
-        reserved[d.label.column] = "the label"
-        if d.label.weight:
-            reserved[d.label.weight] = "the selection weight"
+    for label in d.labels:
+        reserved[label.column] = _titled(label)
+        if label.weight:
+            reserved[label.weight] = "the selection weight"
     found += [
         f'column "{c.name}": reads {reserved[c.table_name]} as a feature, which leaks it; remove the column'
         for c in d.features
@@ -479,12 +612,20 @@ def _dictionary_problems(d: Dictionary) -> list[str]:
     return found
 
 
+def _titled(label: Label) -> str:
+    """How problems call a label."""
+    return "the label" if label.name == DEFAULT_LABEL else f'the label "{label.name}"'
+
+
 def _unfinished(d: Dictionary) -> list[str]:
     """What a person has still to write or to confirm in a draft."""
     texts = {"id": d.id}
-    if d.label is not None:
-        codes = {f"label: {key}": v for key in ("positive", "negative") for v in getattr(d.label, key)}
-        texts |= {"label: column": d.label.column, "label: horizon": d.label.horizon, **codes}
+    for label in d.labels:
+        where = "label" if label.name == DEFAULT_LABEL else f'label "{label.name}"'
+        texts |= {f"{where}: {key}": v for key in ("positive", "negative") for v in getattr(label, key)}
+        texts |= {
+            f"{where}: {key}": getattr(label, key) for key in ("column", "horizon", "meaning", "meaning_zh")
+        }
     for c in d.columns:
         texts |= {f'column "{c.name}": {k}': getattr(c, k) or "" for k in ("meaning", "meaning_zh")}
         texts |= {
@@ -493,13 +634,11 @@ def _unfinished(d: Dictionary) -> list[str]:
     found = [
         f'{where} says "{FILL_IN}"; write it' for where, t in texts.items() if str(t).startswith(FILL_IN)
     ]
-    drafted = [c.name for c in d.columns if c.drafted] + ["the label"] * (
-        d.label is not None and d.label.drafted
-    )
+    drafted = [c.name for c in d.columns if c.drafted] + [_titled(one) for one in d.labels if one.drafted]
     if drafted:
         shown = ", ".join(drafted[:MOST_NAMED]) + (", ..." if len(drafted) > MOST_NAMED else "")
         found.append(
-            f"{len(drafted)} of {len(d.columns) + (d.label is not None)} were drafted from the table and confirmed by "
+            f"{len(drafted)} of {len(d.columns) + len(d.labels)} were drafted from the table and confirmed by "
             f"nobody ({shown}): bounds, edges and lists are public, and taken over from the data they would leak. "
             "Look at them with fedrisk dictionary confirm FILE; then confirm them there, or correct them and remove "
             "drafted = true"
@@ -517,6 +656,8 @@ def _place(loc: Sequence[int | str], raw: Any) -> str:
         entry = columns[loc[1]] if isinstance(columns, (list, tuple)) else None
         name = entry.get("name") if isinstance(entry, Mapping) else None
         where, rest = f'column "{name}"' if name else f"column number {loc[1] + 1}", loc[2:]
+    elif loc[:1] == ("labels",) and len(loc) > 1 and isinstance(loc[1], int):
+        where, rest = _label_place(raw, loc[1]), loc[2:]
     elif loc[:1] == ("label",):
         where, rest = "label", loc[1:]
     else:
@@ -527,6 +668,14 @@ def _place(loc: Sequence[int | str], raw: Any) -> str:
         else "".join(map(str, rest[:1]))
     )
     return ": ".join(part for part in (where, key) if part)
+
+
+def _label_place(raw: Any, place: int) -> str:
+    """A label by its name; places are those after the first label went to ``label`` (`Dictionary._first_label`)."""
+    labels = [one for one in raw.get("labels", ()) if isinstance(one, Mapping)]
+    place += raw.get("label") is None
+    name = labels[place].get("name") if place < len(labels) else None
+    return f'label "{name}"' if name else f"label number {place + 1} of labels"
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:

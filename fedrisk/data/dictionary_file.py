@@ -16,8 +16,9 @@ from fedrisk.data.dictionary import CATEGORY_ONLY, FILL_IN, NUMBER_ONLY, Column,
 from fedrisk.data.draft.write import CONFIRM, remark, toml
 from fedrisk.errors import ConfigError
 
-LABEL = "label"
-"""What the label is called where columns are named, unless a column is called so."""
+LABEL, LABELS = "label", "labels"
+"""Sections of labels. That of ``[dictionary.label]`` is called ``label`` where columns are named, a further one by its
+own name, both in brackets where a column is called so."""
 
 _HEADER = re.compile(r"\s*\[{1,2}\s*([\w.\-\" ]+?)\s*\]{1,2}\s*(#.*)?")
 _KEY = re.compile(r"\s*([A-Za-z_]+)\s*=")
@@ -33,7 +34,10 @@ _BY_KIND = {
 
 _ORDER = (
     "name",
+    "history",
     "kind",
+    "months",
+    "before",
     "source",
     "unit",
     "meaning",
@@ -49,7 +53,7 @@ _ORDER = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A column or the label as a file states it.
+    """A column or a label as a file states it.
 
     settings: its keys. drafted: whether nobody has confirmed it. unwritten: keys that a person has still to fill in.
     """
@@ -61,17 +65,12 @@ class Entry:
 
 
 def entries(text: str) -> tuple[Entry, ...]:
-    """All columns of the dictionary in a file, and last its label; ConfigError where it has no dictionary."""
-    dictionary = _dictionary(_read(text))
-    found = [_entry(c.get("name", "?"), c) for c in dictionary.get("columns", ())]
-    label = dictionary.get("label")
-    if isinstance(label, Mapping):
-        found.append(_entry(_label_name(e.name for e in found), label))
-    return tuple(found)
+    """All columns of the dictionary in a file, and last its labels; ConfigError where it has no dictionary."""
+    return tuple(_entry(name, settings) for name, settings in _named(_dictionary(_read(text))))
 
 
-def _label_name(names: Iterable[str]) -> str:
-    return LABEL if LABEL not in names else "(label)"
+def _label_name(names: Iterable[str], name: str = LABEL) -> str:
+    return name if name not in names else f"({name})"
 
 
 def _entry(name: str, settings: Mapping[str, Any]) -> Entry:
@@ -171,7 +170,7 @@ def replaced(text: str, dictionary: str, table: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class _Block:
-    """Lines of a column or of the label, the header not among them."""
+    """Lines of a column or of a label, the header not among them."""
 
     name: str
     first: int
@@ -185,17 +184,17 @@ def _blocks(lines: Sequence[str]) -> list[_Block]:
     ends = [*(k for k, _ in heads), len(lines)][1:]
     for (k, header), following in zip(heads, ends, strict=True):
         part = header.split(".")[-1]
-        if part not in ("columns", LABEL) or header not in (part, f"dictionary.{part}"):
+        if part not in ("columns", LABEL, LABELS) or header not in (part, f"dictionary.{part}"):
             continue
         last = following
         # Comments and gaps before the next header belong to what follows.
         while last > k + 1 and (not lines[last - 1].strip() or lines[last - 1].lstrip().startswith("#")):
             last -= 1
         named = [tomllib.loads(line) for line in lines[k + 1 : last] if _key(line) == "name"]
-        name = str(named[0]["name"]) if named else ""
-        found.append(_Block(name, k + 1, last, part == LABEL))
-    title = _label_name(b.name for b in found if not b.is_label)
-    return [_Block(title, b.first, b.last, True) if b.is_label else b for b in found]
+        name = LABEL if part == LABEL else str(named[0]["name"]) if named else ""
+        found.append(_Block(name, k + 1, last, part != "columns"))
+    columns = [b.name for b in found if not b.is_label]
+    return [_Block(_label_name(columns, b.name), b.first, b.last, True) if b.is_label else b for b in found]
 
 
 def _key(line: str) -> str | None:
@@ -249,8 +248,10 @@ def _merged(current: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
 
 def _added(text: str, name: str, settings: Mapping[str, Any], *, by: str, day: str) -> str:
     given = {k: v for k, v in settings.items() if v is not None}
-    wanted = {"name": name, "kind": "number", "meaning": name, **given}
-    if wanted["kind"] == "date":
+    # What a column from a history is and means follows from its rule.
+    usual = {} if "history" in given else {"kind": "number", "meaning": name}
+    wanted = {"name": name, **usual, **given}
+    if wanted.get("kind") == "date":
         wanted.setdefault("feature", False)
     _check(name, wanted, is_label=False)
     ordered = sorted(wanted, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER))
@@ -295,9 +296,11 @@ def _dictionary(content: dict[str, Any]) -> dict[str, Any]:
 
 def _named(dictionary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     found = [(str(c.get("name", "?")), c) for c in dictionary.get("columns", [])]
-    if isinstance(dictionary.get("label"), dict):
-        found.append((_label_name([n for n, _ in found]), dictionary["label"]))
-    return found
+    columns = [n for n, _ in found]
+    if isinstance(dictionary.get(LABEL), dict):
+        found.append((_label_name(columns), dictionary[LABEL]))
+    labels = [one for one in dictionary.get(LABELS, ()) if isinstance(one, dict)]
+    return found + [(_label_name(columns, str(one.get("name", "?"))), one) for one in labels]
 
 
 def _same_but(before: str, after: str, change: Callable[[dict[str, Any]], None]) -> None:

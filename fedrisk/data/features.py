@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -43,6 +43,8 @@ class Feature:
             weak below .1, strong above .3), which makes curves of that size likelier (models/smoothing). None leaves
             the size to the counts, and is medium where a study cannot bear all columns: weak ones are left out first.
         unit: of a number, where a study states its sums; features of models have none.
+        moving: whether it is computed from a monthly history, so that it is known as of earlier months too. It is not
+            part of what a feature is: cards do not hold it.
 
     Raises:
         ConfigError: the parts contradict one another.
@@ -62,6 +64,7 @@ class Feature:
     strength: Literal["strong", "medium", "weak"] | None = None
     direction: Literal["increasing", "decreasing"] | None = None
     unit: str | None = None
+    moving: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         name = f"feature {self.institution}.{self.column}"
@@ -197,6 +200,7 @@ def feature_of(c: Column, role: str) -> Feature:
         special=c.special,
         strength=c.strength,
         direction=c.direction,
+        moving=c.history is not None,
     )
 
 
@@ -216,8 +220,9 @@ def statistic_of(c: Column, role: str) -> Feature:
 
 
 def to_stated(feature: Feature) -> dict[str, Any]:
-    """A feature as its institution states it; without a unit where it has none, as versions before units expect it."""
-    return {key: value for key, value in vars(feature).items() if key != "unit" or value is not None}
+    """A feature as its institution states it; without what versions before units and histories did not know."""
+    usual = {"unit": None, "moving": False}
+    return {k: v for k, v in vars(feature).items() if k not in usual or v != usual[k]}
 
 
 def features_from(content: Sequence[Mapping[str, Any]]) -> list[Feature]:

@@ -122,7 +122,7 @@ def raise_for(checks: Iterable[Check], *, where: str = "table") -> None:
 
 def _examine(source: TableSource, dictionary: Dictionary, base: Path) -> tuple[Table | None, list[Check]]:
     """The table, if it can be read and has rows, and everything that is wrong or notable about it."""
-    checks = Checks()
+    checks, dictionary = Checks(), dictionary.of_table
     raw = read_source(source, dictionary, base, checks)
     if raw is None:
         return None, checks
@@ -235,6 +235,23 @@ def _ids(raw: pd.DataFrame, d: Dictionary, checks: Checks) -> tuple[Objects, Boo
 def row_id(row: int) -> str:
     """The id of a row of test data that is known by its number (``id = "@row"``)."""
     return f"ROW{row:09d}"
+
+
+def spelt_ids(
+    values: pd.Series[Any] | None, rows: npt.NDArray[np.int64], d: Dictionary
+) -> tuple[Objects, Bools]:
+    """The spelling of every row's id, and which rows have a usable one, of a block that nobody judges.
+
+    values: as exact texts or numbers; None where ``rows`` are known by their number.
+    """
+    if values is None:
+        return np.array([row_id(row) for row in rows.tolist()], dtype=object), np.ones(len(rows), dtype=bool)
+    text, present, lost = id_texts(values, d.id, Checks())
+    ids, good = np.full(len(text), "", dtype=object), present & ~lost
+    normal, refused = normalise(text[good].to_numpy(dtype=object), d.id_scheme)
+    ids[good] = normal
+    good[good] = ~np.asarray(refused, dtype=bool)
+    return ids, good
 
 
 def id_texts(values: pd.Series[Any], name: str, checks: Checks) -> tuple[pd.Series[Any], Bools, Bools]:

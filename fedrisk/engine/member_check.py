@@ -86,6 +86,7 @@ class Looked:
 def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) -> Looked:
     """Everything that one institution would look at when the study is described to it, and what it should."""
     found = Looked(node=node, role=study.role_of(node.name))
+    node = found.node = found.attempt(lambda: node.about(study.label)) or node
     for rule in rules_of_study(study, recipe, node, check_books, research=research_seed is not None):
         found.attempt(rule)
     if node.institution.table is None or node.institution.dictionary is None:
@@ -119,7 +120,7 @@ def _serving_notes(found: Looked) -> list[Finding]:
 
 
 def _read(found: Looked, dictionary: Dictionary | None) -> None:
-    """The table with the columns of trained encoders, and its checks."""
+    """The table with the columns from histories and of trained encoders, and its checks."""
     institution = found.node.institution
     if institution.table is None or dictionary is None:
         return
@@ -134,6 +135,8 @@ def _read(found: Looked, dictionary: Dictionary | None) -> None:
         found.rows, found.labels = len(table), labels_of(table)
         broken = any(c.severity == "error" for c in found.checks)
         found.table = table if broken else institution.encoded(table)
+        # What was noted on the file of histories.
+        found.checks += found.table.checks[len(table.checks) :]
 
 
 def _without(dictionary: Dictionary, gone: set[str]) -> Dictionary | None:
@@ -143,7 +146,7 @@ def _without(dictionary: Dictionary, gone: set[str]) -> Dictionary | None:
     if len(columns) < len(dictionary.columns):
         update["columns"] = columns
     if dictionary.label is not None and {dictionary.label.column, dictionary.label.weight} & gone:
-        update["label"] = None
+        update |= {"label": None, "further_labels": ()}
     if dictionary.id in gone:
         update |= {"id": ROW_NUMBER, "id_scheme": "opaque"}
     return dictionary.model_copy(update=update) if update else None

@@ -115,7 +115,9 @@ class DataSet:
             file = Path(str(rules.study))
         study = load_study(file)
         names = self._chosen(study.members, study.banks)
-        return load_toml(file, what="study"), study.banks, from_institutions(find_institutions(file, names))
+        label = self.rules.settings.get("label", study.label)
+        parties = from_institutions(find_institutions(file, names), label)
+        return load_toml(file, what="study"), study.banks, parties
 
     def _chosen(self, members: Sequence[str], banks: Sequence[str]) -> tuple[str, ...]:
         """Members that take part, in order; ConfigError where the file asks for others, or for more banks."""

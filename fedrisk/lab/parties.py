@@ -65,14 +65,15 @@ class PartyTable:
         return table_digest(t.ids, t.frame, t.label, t.weight, d)
 
 
-def from_institutions(files: Mapping[str, Path]) -> list[PartyTable]:
+def from_institutions(files: Mapping[str, Path], label: str | None = None) -> list[PartyTable]:
     """Parties of a study that exists, each read by its own file and dictionary.
 
-    ConfigError or DataError as :meth:`fedrisk.institution.Institution.read`; ConfigError for one without a table.
+    label: of the banks' labels the one that the study is about (Institution.about). ConfigError or
+    DataError as :meth:`fedrisk.institution.Institution.read`; ConfigError for one without a table.
     """
     out = []
     for file in files.values():
-        institution = load_institution(file)
+        institution = load_institution(file).about(label)
         if institution.dictionary is None:
             raise ConfigError(
                 f"{institution.name} brings no table, and every party of a data set has one; leave it out of members"
@@ -94,6 +95,8 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
         dictionary.as_of,
     }
     columns = tuple(c for c in dictionary.columns if c.name in held)
+    if named := rules.settings.get("label"):
+        dictionary = dictionary.with_label(str(named))
     dictionary = dictionary.model_copy(update={"columns": columns})
     whole = read_table(source, dictionary, base=base)
     banks = [p for p in rules.parties if p.role == "bank"]
@@ -119,6 +122,7 @@ def _party(
         update={
             "columns": tuple(columns),
             "label": dictionary.label if bank else None,
+            "further_labels": (),
             "as_of": next((c.name for c in columns if c.name == dictionary.as_of), None),
         }
     )

@@ -38,6 +38,7 @@ def write_party(
         table=TableSource(source=f"../data/{party.name}.parquet"),
         dictionary=dictionary,
         policy=checked(Policy, {**rules, **policy}, where=f"[policy] of the data set, at {party.name}"),
+        histories=institution.histories_at_home,
         encoders=institution.encoders_at_home,
     )
     file = folder / "institutions" / f"{party.name}.toml"
@@ -46,10 +47,14 @@ def write_party(
 
 
 def _as_written(party: PartyTable, d: Dictionary) -> tuple[Dictionary, pd.DataFrame]:
-    """The table with the dictionary's own names and without its old codes, and a dictionary that says so."""
+    """The table with the dictionary's own names and without its old codes, and a dictionary that says so.
+
+    Columns that were computed from histories are written as the numbers that they are.
+    """
     t = party.table
     frame = pd.DataFrame({row_ids(d): t.ids}).join(t.frame)
-    columns = tuple(c.model_copy(update={"source": None, "missing_values": ()}) for c in d.columns)
+    plain = {"source": None, "missing_values": (), "history": None}
+    columns = tuple(c.model_copy(update=plain) for c in d.columns)
     label = d.label
     if label is not None and t.label is not None:
         label = label.model_copy(update={"column": _free(label.column, frame)})
@@ -60,7 +65,9 @@ def _as_written(party: PartyTable, d: Dictionary) -> tuple[Dictionary, pd.DataFr
         if label.weight is not None:
             label = label.model_copy(update={"weight": _free(label.weight, frame)})
             frame[label.weight] = t.weight
-    changed = d.model_copy(update={"id": row_ids(d), "columns": columns, "label": label})
+    changed = d.model_copy(
+        update={"id": row_ids(d), "columns": columns, "label": label, "further_labels": ()}
+    )
     return Dictionary.model_validate(changed.model_dump()), frame
 
 

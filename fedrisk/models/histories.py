@@ -11,7 +11,7 @@ The file is wide: one row per enterprise, columns SERIES_m01 (oldest month) to S
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fedrisk.data.dictionary import Column, Dictionary
 from fedrisk.data.features import LOG_DECADES
 from fedrisk.data.source import TableSource
-from fedrisk.data.text import Value
 from fedrisk.errors import DataError
+from fedrisk.models.series import Series, file_columns
 from fedrisk.study import Name
 
 Histories = NDArray[np.float32]
@@ -39,44 +39,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Series(_Frozen):
-    """One monthly series in public terms; bounds and grid are those of a number in the dictionary.
-
-    ``missing_values`` are codes in the institution's file that count as a gap: an encoder reads numbers and gaps.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    unit: str = ""
-    low: float
-    high: float
-    grid: Literal["linear", "log"] = "log"
-    missing_values: tuple[Value, ...] = ()
-
-    @model_validator(mode="after")
-    def _rules(self) -> "Series":
-        if not self.low < self.high:
-            raise ValueError(
-                f"series {self.name}: low = {self.low} must be below high = {self.high}; swap or widen them"
-            )
-        return self
-
-    def columns(self, months: int) -> tuple[str, ...]:
-        """Names in the file, oldest month first.
-
-        >>> Series(name="load", low=0, high=1).columns(2)
-        ('load_m01', 'load_m02')
-        """
-        return tuple(f"{self.name}_m{m:02d}" for m in range(1, months + 1))
-
-
 class EncoderRule(_Frozen):
     """A holder's sequence encoder: which histories it reads, and how many columns NAME_1.. it gives.
 
-    Unless the file states ``outputs``, there are two columns per series.
+    Unless the file states ``outputs``, there are two columns per series. Without ``histories`` of its own it reads the
+    last ``months`` of those of the institution (``[histories]``), and their series and months unless it states its own.
     """
 
     name: Name
-    histories: TableSource
+    histories: TableSource | None = None
     series: Annotated[tuple[Series, ...], Field(min_length=1, max_length=8)]
     months: Annotated[int, Field(ge=6, le=60)] = 18
     outputs: Annotated[int, Field(ge=1, le=16)]
@@ -94,7 +65,7 @@ class EncoderRule(_Frozen):
         names = [s.name for s in self.series]
         if len(set(names)) < len(names):
             raise ValueError(f"encoder {self.name}: a series is listed twice; names are unique")
-        if self.histories.is_database:
+        if self.histories is not None and self.histories.is_database:
             raise ValueError(f"encoder {self.name}: histories are read from a .parquet or .csv file")
         return self
 
@@ -120,28 +91,15 @@ class EncoderRule(_Frozen):
 
     def file_dictionary(self, dictionary: Dictionary) -> Dictionary:
         """A dictionary of the histories' file, by which it is read and checked like a table."""
-        columns = [
-            Column(
-                name=name,
-                kind="number",
-                unit=series.unit,
-                meaning=f"{series.name} of a month",
-                low=series.low,
-                high=series.high,
-                grid=series.grid,
-                missing_values=series.missing_values,
-            )
-            for series in self.series
-            for name in series.columns(self.months)
-        ]
+        columns = [c for series in self.series for c in file_columns(series, self.months)]
         return Dictionary(id=dictionary.id, id_scheme=dictionary.id_scheme, columns=tuple(columns))
 
     def public_digest(self) -> str:
         """SHA-256 of what holders that train one encoder must agree on: series, bounds, months, outputs.
 
-        Codes of gaps may differ between their files.
+        Codes of gaps may differ between their files, and what is better is nothing to an encoder.
         """
-        own = {"series": {"__all__": {"missing_values"}}}
+        own = {"series": {"__all__": {"missing_values", "better"}}}
         text = self.model_dump_json(include={"series", "months", "outputs", "hidden"}, exclude=own)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -151,10 +109,19 @@ def scaled(rule: EncoderRule, frame: pd.DataFrame) -> Histories:
 
     The log scale is that of the bins' grid: linear below a 10,000th of the larger bound, logarithmic above.
     """
-    out = np.empty((len(frame), rule.months, len(rule.series)), dtype=np.float32)
+    paths = {
+        s.name: frame[list(s.columns(rule.months))].to_numpy(dtype=np.float64, na_value=np.nan)
+        for s in rule.series
+    }
+    return scaled_paths(rule, paths)
+
+
+def scaled_paths(rule: EncoderRule, paths: Mapping[str, NDArray[np.float64]]) -> Histories:
+    """Histories by series, each (n, months) with NaN for gaps, as an encoder reads them; see `scaled`."""
+    n = len(next(iter(paths.values())))
+    out = np.empty((n, rule.months, len(rule.series)), dtype=np.float32)
     for k, series in enumerate(rule.series):
-        values = frame[list(series.columns(rule.months))].to_numpy(dtype=np.float64, na_value=np.nan)
-        out[:, :, k] = on_unit_scale(series, values)
+        out[:, :, k] = on_unit_scale(series, paths[series.name])
     return out
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fedrisk.errors import StoreError
+from fedrisk.models.index_scale import IndexScale
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.study import Name
 
@@ -52,6 +54,23 @@ class GivenSum(BaseModel):
     values: tuple[int, ...] = ()
 
 
+class ServedIndex(BaseModel):
+    """What makes a model an operating health index, which is asked for months (serving/index).
+
+    Attributes:
+        moving: columns that are computed from monthly histories, so that they are known as of earlier months; at a
+            holder its own, by their names, at a bank all, as HOLDER.COLUMN.
+        still: the others, which count in every month as they are now.
+        scale: at a bank, by which its score becomes an index.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    moving: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
+    scale: IndexScale | None = None
+
+
 class ModelPart(BaseModel):
     """An institution's part.
 
@@ -59,7 +78,8 @@ class ModelPart(BaseModel):
         kind: ``scorecard``, or ``measure``: a sum across institutions that nobody trained.
         name: of the study or measure; version: how many of that name came before it here, and one.
         made: day (UTC). study, attempt: digest and id of the study that made it; empty for measures.
-        purpose: what it serves. banks: who may ask. holders: who answers, always all of them.
+        purpose: what it serves. label: which outcome it foretells (data/dictionary.Label); None of the one called
+            ``default``. banks: who may ask. holders: who answers, always all of them.
         institution, role: whose part it is.
         fresh_days: after so many days a row counts as missing.
         bins: of this holder's features, as `Bins.to_dict`. points: of each bin, on the scale of the card that is not
@@ -67,17 +87,21 @@ class ModelPart(BaseModel):
             are several sums, those of the one with most values.
         sums: where a bank is given several sums, by theme, all of them in one order; empty where there is one.
         shares: of enterprises in each bin of these features among the training rows, from the study's released counts;
-            what is asked about later is held against it at home (serving/stability).
+            what is asked about later is held against it at home (analysis/stability).
         values: most different values of the sum of all holders' points: a score tells log2 of it in bits at most. Of
             several sums, of the one with most.
         readable: of each of this holder's features, how well its bin is guessed from a score by the form of the card
             alone, 0 to 1 (models/readable).
         encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
             encoder says something else, and the points no longer fit.
+        computed: digests of the rules of this holder's columns that are computed from histories, by column: by another
+            rule they say something else.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.
+        warning: at a bank, at which scores it warns, where its study states a rate of false alarms.
         edited: digest of the file of the edited card that it is of (models/edited_card), which lies beside it; empty
             where it is of the card that its study made.
+        index: where it serves an operating health index.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +115,7 @@ class ModelPart(BaseModel):
     study: str = ""
     attempt: str = ""
     purpose: str
+    label: Name | None = None
     banks: tuple[Name, ...]
     holders: tuple[Name, ...]
     institution: Name
@@ -104,10 +129,13 @@ class ModelPart(BaseModel):
     values: Annotated[int, Field(ge=1)] | None = None
     readable: tuple[float, ...] = ()
     encoders: dict[str, str] = Field(default_factory=dict)
+    computed: dict[str, str] = Field(default_factory=dict)
     card: str | None = None
     calibrated: str | None = None
     measure: dict[str, Any] | None = None
+    warning: WarningPoint | None = None
     edited: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    index: ServedIndex | None = None
 
     def answering(self, bank: str) -> tuple[str, ...]:
         """Who answers when ``bank`` asks: all holders but itself, where it is one of them."""
@@ -115,8 +143,11 @@ class ModelPart(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON, for the institution's own store."""
-        # Parts of studies are stored as before there were edits, so that older programs read them.
-        left_out = None if self.edited else {"edited"}
+        # Parts are stored as before there were edits, rules, labels or indices where they have none, so that older
+        # programs read them.
+        left_out = {
+            key for key in ("edited", "computed", "label", "warning", "index") if not getattr(self, key)
+        }
         return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True).encode()
 
     @classmethod

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fedrisk.models.knowledge import PastStudy
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.models.warning_point import WarningPoint
 
 Floats = NDArray[np.float64]
 
@@ -59,6 +60,7 @@ class OwnRows:
         absent: what could not be made, with code and reason.
         reasons: how often each column is the first reason.
         meanings: of own columns, in the language asked for.
+        warning: at which scores the model warns, where its study states a rate of false alarms.
     """
 
     institution: str
@@ -83,6 +85,7 @@ class OwnRows:
     absent: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
+    warning: WarningPoint | None = None
 
     def rows_of(self, split: str) -> NDArray[np.bool_]:
         """Which customers were used so, (n,)."""

@@ -373,7 +373,7 @@ class Scorecard:
         """
         if k < 2:
             raise ConfigError(f"score bins: k is {k}, must be at least 2")
-        low, high, within = self._classes()
+        low, high, within = self.classes()
 
         def excess(x: float, share: float) -> float:
             return float((ndtr((x - low) / within) + ndtr((x - high) / within)) / 2 - share)
@@ -381,7 +381,7 @@ class Scorecard:
         span = (low - 8 * within, high + 8 * within)
         return np.array([brentq(excess, *span, args=(i / k,)) for i in range(1, k)])
 
-    def _classes(self) -> tuple[float, float, float]:
+    def classes(self) -> tuple[float, float, float]:
         """Mean score of defaults and of others, and the spread within each, from released numbers."""
         mean, sd = self.score_distribution()
         gap = float(np.clip(self.gap, 0.0, 3 * sd))
@@ -400,7 +400,7 @@ class Scorecard:
         which are wide, the probability at a middle would be too small by a twentieth to a sixth of it.
         """
         inner = np.asarray(edges, dtype=np.float64)
-        low, high, within = self._classes()
+        low, high, within = self.classes()
         ends = (min(low, inner[0]) - 6 * within, max(high, inner[-1]) + 6 * within)
         knots = np.r_[ends[0], inner, ends[1]]
         # An even grid inside each bin, so that a narrow bin has points too.
@@ -413,7 +413,7 @@ class Scorecard:
 
     def mean_probability(self) -> float:
         """Mean probability of default over enterprises, scores spread as for `bin_probabilities`."""
-        low, high, within = self._classes()
+        low, high, within = self.classes()
         grid = np.linspace(low - 6 * within, high + 6 * within, 4 * POINTS_IN_BIN + 1)
         ones, zeros = (np.exp(-(((grid - m) / within) ** 2) / 2) for m in (low, high))
         weight = self.rate * ones / ones.sum() + (1 - self.rate) * zeros / zeros.sum()

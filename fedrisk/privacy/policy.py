@@ -16,7 +16,7 @@ from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA, Caps
 from fedrisk.privacy.serving_policy import ServingPolicy
 from fedrisk.privacy.standing import Epsilon, StandingRule, above
-from fedrisk.study import HOLDING, Role, Study
+from fedrisk.study import HOLDING, Name, Role, Study
 
 
 class Policy(BaseModel):
@@ -24,6 +24,9 @@ class Policy(BaseModel):
 
     purposes, recipes: of studies that it takes part in.
     roles: roles in which it takes part; None allows any that its file's kind allows.
+    labels: names of labels that studies may be about, at a bank those of its own dictionary; None allows any. A label
+        stands in a bank's dictionary for no other purpose, and spends from the same budget as every other; at a holder
+        the list says for which questions its columns may be used at all.
     columns: columns of its dictionary that studies may use; None allows all that are features.
     statistics: columns of its dictionary that studies of recipe statistics may count, also such as no model uses
         (``feature = false``); none unless they are listed. ``columns`` does not matter there.
@@ -70,6 +73,7 @@ class Policy(BaseModel):
     purposes: tuple[str, ...] = ("credit_scoring",)
     recipes: tuple[str, ...] = ("scorecard",)
     roles: tuple[Role, ...] | None = None
+    labels: tuple[Name, ...] | None = None
     columns: tuple[str, ...] | None = None
     statistics: tuple[str, ...] = ()
     counterparties: tuple[str, ...] | None = None
@@ -153,6 +157,8 @@ class Policy(BaseModel):
             broken.append(f"purpose {study.purpose} is not among policy.purposes")
         if study.recipe not in self.recipes:
             broken.append(f"recipe {study.recipe} is not among policy.recipes")
+        if self.labels is not None and study.banks and study.label_name not in self.labels:
+            broken.append(f'label "{study.label_name}" is not among policy.labels')
         role = study.role_of(institution)
         if self.roles is not None and role not in self.roles:
             broken.append(f"role {role} is not among policy.roles")

@@ -8,8 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from fedrisk.study import Name
 
+MONITORING = "portfolio_monitoring"
+"""Purpose of scores of a bank's own loans while they run."""
+
 KEYS_OF_A_REGISTER = 3
 """Most keys of one register at a time: an old one, its successor, and one in reserve."""
+
+
+OWN_INFORMATION = "own_information"
+"""Purpose of what an enterprise asks about itself, through its agent."""
 
 
 class Register(BaseModel):
@@ -54,6 +61,14 @@ class ServingPolicy(BaseModel):
     per_day: most enterprises that one bank gets scores of in a day (UTC).
     per_enterprise: most scores of one enterprise that one bank gets within 30 days, and most answers of one measure.
     screening: most enterprises of lists that one bank looks through in a calendar month; 0 allows no lists.
+    monitoring: most scores of loans that run which one bank gets in a calendar month, by any model it is served with,
+        under the purpose portfolio_monitoring, which ``purposes`` has to name; 0 allows none.
+    monitoring_consent: what has to come with these; None asks for what ``consent`` says.
+    index_months: most months of an operating health index in one answer, this one and those before it. Each counts as a
+        score of the enterprise (per_day, per_enterprise).
+    agents: institutions that may ask, for enterprises themselves, for an index that this one answers (docs/
+        health-index.md): of an enterprise whose token names the agent and the purpose own_information, whatever
+        ``consent`` says. None where it is empty.
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.
@@ -71,6 +86,10 @@ class ServingPolicy(BaseModel):
     per_day: Annotated[int, Field(ge=0)] = 20_000
     per_enterprise: Annotated[int, Field(ge=1)] = 31
     screening: Annotated[int, Field(ge=0)] = 0
+    monitoring: Annotated[int, Field(ge=0)] = 0
+    monitoring_consent: Literal["token", "reference", "none"] | None = None
+    index_months: Annotated[int, Field(ge=1, le=18)] = 1
+    agents: tuple[Name, ...] = ()
     ages: Literal["never", "several", "always"] = "several"
     measures: tuple[MeasureRule, ...] = ()
     answers_days: Annotated[int, Field(ge=1)] = 1827
@@ -89,14 +108,27 @@ class ServingPolicy(BaseModel):
             )
         return self
 
+    def consent_for(self, purpose: str) -> Literal["token", "reference", "none"]:
+        """What has to come with an enterprise that is asked about for a purpose.
+
+        >>> ServingPolicy(monitoring_consent="reference").consent_for("portfolio_monitoring")
+        'reference'
+        """
+        own = self.monitoring_consent if purpose == MONITORING and self.monitoring else None
+        return self.consent if own is None else own
+
     @property
     def consent_words(self) -> str:
         """What has to come with every enterprise, in words."""
+        return self.words_of(self.consent)
+
+    def words_of(self, consent: Literal["token", "reference", "none"]) -> str:
+        """A rule of consents in words."""
         return {
             "token": f"a token of a pinned register, valid for at most {self.consent_days} days",
             "reference": "a reference, which is noted and proves nothing",
             "none": "NONE IS ASKED FOR",
-        }[self.consent]
+        }[consent]
 
     def answers_nobody(self, today: date) -> str:
         """Why no question could ever be answered under these rules, in words; empty where one can.

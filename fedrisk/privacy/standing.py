@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA
-from fedrisk.study import Name, Privacy, Role, Study
+from fedrisk.study import DEFAULT_LABEL, Name, Privacy, Role, Study
 
 Epsilon = Annotated[float, Field(gt=0, le=100)]
 
@@ -49,8 +49,9 @@ class StandingRule(BaseModel):
     """Studies that are agreed to without a person, each limit on its own; research runs, without privacy, never are.
 
     study: pattern of their names, with * and ?. counterparties: all other members have to be among them. max_epsilon:
-    most epsilon of one study at delta 1e-6, and most that it may cost here. every: "28d" is one study of such a name
-    in 28 days, whoever approved it. until: last day (UTC). roles: roles of this institution; without it any.
+    most epsilon of one study at delta 1e-6, and most that it may cost here. label: the one that they are about; without
+    it ``default`` alone, so that no rule from before a label was there covers it. every: "28d" is one study of such a
+    name in 28 days, whoever approved it. until: last day (UTC). roles: roles of this institution; without it any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,7 @@ class StandingRule(BaseModel):
     max_epsilon: Epsilon
     every: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}d$")]
     until: date
+    label: Name = DEFAULT_LABEL
     roles: tuple[Role, ...] | None = None
 
     @property
@@ -105,6 +107,8 @@ class StandingRule(BaseModel):
             found.append(f"recipe is {study.recipe}, not {self.recipe}")
         if study.purpose != self.purpose:
             found.append(f"purpose is {study.purpose}, not {self.purpose}")
+        if study.label_name != self.label:
+            found.append(f"it is about label {study.label_name}, not {self.label}")
         strangers = [m for m in study.members if m != institution and m not in self.counterparties]
         if strangers:
             found.append(f"{', '.join(strangers)} not among its counterparties")

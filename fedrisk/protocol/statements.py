@@ -10,19 +10,30 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from fedrisk.data.features import Feature, features_from
+from fedrisk.data.history_kinds import HistoryRule
 from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.form import Body, Count, Digest, Name
-from fedrisk.study import BANK, Role, Study
+from fedrisk.study import BANK, DEFAULT_LABEL, Role, Study
 
 
 class LabelFacts(Body):
-    """Facts of a bank's label."""
+    """Facts of a bank's label, of the one that the study is about."""
 
+    name: Name = DEFAULT_LABEL
     horizon: Annotated[str, Field(max_length=1000)]
+    meaning: Annotated[str, Field(max_length=1000)] = ""
+    meaning_zh: Annotated[str, Field(max_length=1000)] = ""
     selection: Annotated[str, Field(max_length=1000)] | None = None
     weighted: bool
     binary: bool
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is as by default left out: members of before labels had names read the rest."""
+        content: dict[str, Any] = handler(self)
+        usual = {"name": DEFAULT_LABEL, "meaning": "", "meaning_zh": ""}
+        return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
 
 
 Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
@@ -47,6 +58,7 @@ class FeatureOf(Body):
     strength: Literal["strong", "medium", "weak"] | None = None
     direction: Literal["increasing", "decreasing"] | None
     unit: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    moving: bool = False
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
@@ -62,12 +74,13 @@ class Statement(Body):
     """One member's statement.
 
     rows: usable rows of its table. labelled: at a bank, how many have a label. least_rows: fewest that its policy
-    wants. features: its public columns. groups: at a bank, the columns by which the hold-out is counted, in the
-    study's order (protocol/groups). label: at a bank. scores: bands or points. score_values: most different values
-    of holders' points that it takes part in. score_themes: whether its points may be given by theme; band_columns: how
-    many columns hide a holder. evaluation: whether its policy lets the evaluation of a hold-out with its
-    records out. encoder: design and digest of the encoder that is to be trained. roster: digest of that accepted
-    epoch of the consortium's roster in which keys of a member last changed; None on one machine.
+    wants. features: its public columns. computed: of those that it computes from histories, the rules, by column.
+    groups: at a bank, the columns by which the hold-out is counted, in the study's order (protocol/groups). label: at a
+    bank. scores: bands or points. score_values: most different values of holders' points that it takes part in.
+    score_themes: whether its points may be given by theme; band_columns: how many columns hide a holder. evaluation:
+    whether its policy lets the evaluation of a hold-out with its records out. encoder: design and digest of the encoder
+    that is to be trained. roster: digest of that accepted epoch of the consortium's roster in which keys of a member
+    last changed; None on one machine.
     """
 
     role: Role
@@ -75,6 +88,7 @@ class Statement(Body):
     labelled: Count | None = None
     least_rows: Annotated[int, Field(ge=1)] = 1
     features: Annotated[list[Stated], Field(max_length=10_000)] = Field(default_factory=list)
+    computed: Annotated[dict[str, HistoryRule], Field(max_length=10_000)] = Field(default_factory=dict)
     groups: Annotated[list[Stated], Field(max_length=8)] = Field(default_factory=list)
     label: LabelFacts | None = None
     scores: Literal["bands", "points"] = "bands"
@@ -88,9 +102,9 @@ class Statement(Body):
 
     @model_serializer(mode="wrap")
     def _without_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is as by default left out: members of before there were themes or groups read the rest."""
+        """What is as by default left out: members of before there was such a thing read the rest."""
         content: dict[str, Any] = handler(self)
-        usual = {"score_themes": False, "band_columns": 3, "groups": []}
+        usual = {"score_themes": False, "band_columns": 3, "groups": [], "computed": {}}
         return {k: v for k, v in content.items() if k not in usual or v != usual[k]}
 
 
@@ -158,6 +172,61 @@ def same_encoders(study: Study, statements: Statements) -> None:
             f"{', '.join(differ)} and {first} state different encoders; holders that train one need the same series, "
             "bounds, months and outputs"
         )
+
+
+def same_rules(study: Study, statements: Statements) -> None:
+    """ConfigError where banks compute a column of one name from their histories in different ways."""
+    stated = {bank: statements[bank].computed for bank in study.banks}
+    first = next(iter(stated), "")
+    for bank, rules in stated.items():
+        mine = stated[first]
+        differ = sorted(c for c in rules.keys() | mine.keys() if _said(rules.get(c)) != _said(mine.get(c)))
+        if differ:
+            raise ConfigError(
+                f"{first} and {bank} compute {', '.join(differ)} from their histories in different ways; banks of one "
+                "study need the same kind, months and before, and the same bounds and months of the series"
+            )
+
+
+def _said(rule: HistoryRule | None) -> str:
+    return "" if rule is None else rule.digest
+
+
+def same_labels(study: Study, statements: Statements) -> None:
+    """ConfigError where banks state another label than the study names, or mean different things by it.
+
+    Where the study names none, horizons are the banks' own words, as they always were.
+    """
+    said = {bank: label for bank in study.banks if (label := statements[bank].label) is not None}
+    for bank, label in said.items():
+        if label.name != study.label_name:
+            raise ConfigError(
+                f'{bank} states label "{label.name}", and study {study.name} is about "{study.label_name}"; name the '
+                "same label in the study and in the dictionaries"
+            )
+    if study.label is None or len(said) < 2:
+        return
+    first, facts = next(iter(said.items()))
+    for bank, label in said.items():
+        keys = ("horizon", "meaning", "meaning_zh")
+        differ = [key for key in keys if getattr(label, key) != getattr(facts, key)]
+        if differ:
+            raise ConfigError(
+                f'{first} and {bank} state another {" and ".join(differ)} of label "{label.name}"; banks of one study '
+                "mean the same by it, so agree on the words and write them alike"
+            )
+
+
+def asked_label(study: Study) -> tuple[str, ...]:
+    """What a person who decides about the study reads of its label; nothing where it names none."""
+    if study.label is None:
+        return ()
+    said = study.outcome
+    meaning = f", {said.meaning}" if said.meaning else ""
+    horizon = (
+        f": {said.horizon}" if said.horizon else ": the study does not state its horizon (outcome.horizon)"
+    )
+    return (f'learns on label "{study.label}" of the banks{meaning}{horizon}',)
 
 
 def weighted(study: Study, statements: Statements) -> bool:

@@ -7,6 +7,9 @@ from fedrisk.releases.groups import planned_groups
 from fedrisk.releases.release import Block, Planned, Release
 from fedrisk.study import BANK, Study
 
+EVALUATION = "evaluation"
+"""Name of the release of the hold-out."""
+
 LOGIT_STEPS = 100
 """Steps of a unit of log-odds in which research runs count exactly."""
 
@@ -33,7 +36,7 @@ def evaluation_release(study: Study, bins: int) -> Release:
         bits, sigma = scaled(sensitivity, mu, len(study.banks), study.privacy.colluders, LABEL_BITS)
         blocks = (Block(name=BANK, left=BANK, right=BANK, shape=(bins, 2), sigma=sigmas(study, sigma, BANK)),)
     return Release(
-        name="evaluation", population="holdout", mu=mu, ring="uint32", scale_bits=bits, blocks=blocks
+        name=EVALUATION, population="holdout", mu=mu, ring="uint32", scale_bits=bits, blocks=blocks
     )
 
 

@@ -23,6 +23,7 @@ from fedrisk.report.bank_words import Table, from_to, share, signed_share
 from fedrisk.report.curve_figures import said as said_figure
 from fedrisk.report.page import render_page
 from fedrisk.report.text import number, own_sentences, signed
+from fedrisk.report.warning_words import own_rows, warning_rows
 from fedrisk.report.words import sentence, word
 
 APPROVE = 0.8
@@ -81,6 +82,7 @@ def bank_page(
         calibration=bank_curves.calibrations(found),
         cutoffs=bank_scores.cutoffs(found),
         breakeven=bank_scores.breakeven(found),
+        warning=[] if rows.warning is None else [*warning_rows(rows.warning), *own_rows(rows)],
         parts_view=bank_scores.parts(found),
         values=bank_columns.values(rows, found),
         points=bank_columns.points(rows),

@@ -9,6 +9,7 @@ from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue, fe
 from fedrisk.analysis.own_columns import Shift
 from fedrisk.analysis.own_figures import OwnFigures
 from fedrisk.analysis.own_parts import Period
+from fedrisk.analysis.stability import Stability
 from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
 from fedrisk.report import plots as draw
@@ -111,6 +112,17 @@ def _figure(value: Estimate | None) -> str:
     return "–" if value is None else said(value)
 
 
+def _index(found: Stability | None) -> str:
+    if found is None:
+        return "–"
+    return _(
+        "{value} ({low} to {high})",
+        value=f"{found.index:.3f}",
+        low=f"{found.low:.3f}",
+        high=f"{found.high:.3f}",
+    )
+
+
 def points(rows: OwnRows) -> Points | None:
     """Points by bin with their noise; None where the study has no card."""
     if rows.card is None:
@@ -204,7 +216,7 @@ def stability(rows: OwnRows, found: OwnFigures) -> StabilityView:
         by, of_kind("bank", "customers"), [(word("split", s.name), s) for s in found.score_shifts]
     )
     own = _shifts(columns, of_kind("bank", "column"), [(s.name, s) for s in found.column_shifts])
-    calm = all(s.verdict == "stable" for s in found.column_shifts)
+    calm = all(s.index.verdict == "stable" for s in found.column_shifts)
     return StabilityView(score, own, calm, _periods(found.periods), _over_time(found.periods))
 
 
@@ -215,8 +227,8 @@ def _shifts(label: str, first: str, shifts: list[tuple[str, Shift]]) -> Table | 
         [
             name,
             f"{s.rows:,}",
-            _figure(s.index),
-            word("stability", s.verdict),
+            _index(s.index),
+            word("stability", s.index.verdict),
             "–" if s.points is None else signed_points(s.points),
         ]
         for name, s in shifts
@@ -235,7 +247,7 @@ def _periods(periods: tuple[Period, ...]) -> Table | None:
     if not periods:
         return None
     body = [
-        [p.name, f"{p.customers:,}", f"{p.defaults:,}", with_interval(p.rate), _figure(p.index)]
+        [p.name, f"{p.customers:,}", f"{p.defaults:,}", with_interval(p.rate), _index(p.index)]
         for p in periods
     ]
     names = (

@@ -17,6 +17,7 @@ from fedrisk.report.figure_style import (
     INK,
     MARKS,
     TEXT,
+    WIDTH,
     Drawn,
     canvas,
     legend,
@@ -97,9 +98,19 @@ def bars(found: Sequence[Bar], *, alt: str, axis: str = "", marks: Marks = (), d
 
 
 def lines(
-    found: Sequence[Line], *, alt: str, across: str = "", up: str = "", marks: Marks = (), zero: bool = True
+    found: Sequence[Line],
+    *,
+    alt: str,
+    across: str = "",
+    up: str = "",
+    marks: Marks = (),
+    zero: bool = True,
+    names: Sequence[str] = (),
 ) -> Drawn:
-    """Lines with bands. across, up: what the axes are. marks: lines across. zero: the scale begins there."""
+    """Lines with bands. across, up: what the axes are. marks: lines across. zero: the scale begins there.
+
+    names: of the places 0, 1, 2 and so on across, such as months; as many are written as there is room for.
+    """
     entries = len(found) + len(marks)
     with style():
         figure, axes = canvas(280 + room_below(entries), left=64, below=room_below(entries))
@@ -116,11 +127,22 @@ def lines(
         if zero:
             axes.set_ylim(0, None)
         readable_scale(axes.yaxis, [float(v) for line in found for v in line.y])
-        if all(float(v).is_integer() for line in found for v in line.x):
+        if names:
+            _named_places(axes, names)
+        elif all(float(v).is_integer() for line in found for v in line.x):
             axes.locator_params(axis="x", integer=True)
         legend(axes, handles, [*(line.label for line in found), *(name for _value, name in marks)])
         named_axes(axes, across, up)
     return Drawn(figure, alt)
+
+
+def _named_places(axes: "Axes", names: Sequence[str]) -> None:
+    """Names under the axis, evenly spaced, the last one always among them."""
+    wide = max(width_of(n, TEXT - 1) for n in names) + 12
+    step = max(1, -(-int(wide * len(names)) // int(WIDTH - 90)))
+    shown = list(range(len(names) - 1, -1, -step))[::-1]
+    axes.set_xticks(shown, [names[k] for k in shown])
+    axes.set_xlim(-0.4, len(names) - 0.6)
 
 
 def points_of_feature(found: FeaturePoints, title: str | None = None) -> Drawn:

@@ -18,6 +18,7 @@ from typing import Any
 from fedrisk.analysis.curves import area, ks
 from fedrisk.analysis.fairness import Fairness, fairness
 from fedrisk.analysis.guarantee import guarantee
+from fedrisk.analysis.past_studies import label_of
 from fedrisk.analysis.score_counts import counts_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.edited_card import EditedCard
@@ -100,8 +101,10 @@ def _model(results: Results, record: ReleaseRecord) -> dict[str, Any]:
 
 def _windows(results: Results, record: ReleaseRecord) -> dict[str, Any]:
     labels = [facts.label for facts in results.institutions.values() if facts.label]
+    named = {} if record.study.get("label") is None else {"label": label_of(record.study)}
     return {
         **record.study.get("windows", {}),
+        **named,
         "horizon": sorted({label["horizon"] for label in labels}),
         "fresh_days": (record.study.get("serving") or {}).get("fresh_days"),
     }

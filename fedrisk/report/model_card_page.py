@@ -135,7 +135,8 @@ def _price_rows(privacy: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _window_rows(windows: dict[str, Any], populations: dict[str, Any]) -> list[tuple[str, str]]:
     """What the model was made from: when, what counts as default, who was held out."""
     rows: list[tuple[str, Any]] = [
-        (_("default means"), "; ".join(windows["horizon"])),
+        (_("label"), windows.get("label")),
+        (_("the label means") if windows.get("label") else _("default means"), "; ".join(windows["horizon"])),
         (_("features observed from"), windows.get("observation_start")),
         (_("features observed to"), windows.get("as_of")),
         (_("outcome known to"), windows.get("outcome_end")),

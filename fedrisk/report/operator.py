@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedrisk.language import _, listed
+from fedrisk.language import _, language, listed
 from fedrisk.report import card_view
 from fedrisk.report.display import for_people
 from fedrisk.report.page import render_page
@@ -28,8 +28,10 @@ from fedrisk.report.text import (
     signed,
     unknown_cells,
 )
+from fedrisk.report.warning_words import warning_rows
 from fedrisk.report.words import sentence, word
 from fedrisk.server.results import DisclosureLine, Results
+from fedrisk.study import DEFAULT_LABEL
 
 VERDICTS = {"card_worthless": "alarm", "card_doubtful": "doubt"}
 
@@ -73,6 +75,7 @@ def operator_page(results: Results, begun: str | None = None) -> str:
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
         seen=seen(results),
         selection=selection(results),
+        warning=[] if results.warning is None else warning_rows(results.warning),
     )
 
 
@@ -178,8 +181,17 @@ def seen(results: Results) -> list[tuple[str, list[tuple[str, list[DisclosureLin
 
 def selection(results: Results) -> list[tuple[str, dict[str, Any]]]:
     """What default means, and who has a label: banks that say the same together."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, ...], list[str]] = {}
     for name, facts in results.institutions.items():
         if facts.label:
-            found.setdefault((facts.label["horizon"], facts.label["selection"]), []).append(name)
-    return [(listed(names), {"horizon": h, "selection": s}) for (h, s), names in found.items()]
+            said = (facts.label["horizon"], facts.label["selection"], *label_words(facts.label))
+            found.setdefault(said, []).append(name)
+    keys = ("horizon", "selection", "label", "meaning")
+    return [(listed(names), dict(zip(keys, said, strict=True))) for said, names in found.items()]
+
+
+def label_words(label: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and meaning of a label as a bank stated it; both empty for the one called default without a meaning."""
+    meaning = (label.get("meaning_zh") if language() == "zh" else None) or label.get("meaning", "")
+    name = label.get("name", DEFAULT_LABEL)
+    return ("", "") if (name, meaning) == (DEFAULT_LABEL, "") else (name, meaning)

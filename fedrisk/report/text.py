@@ -20,6 +20,7 @@ from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, sco
 from fedrisk.report.statistics_text import head_rows, statistics_view
 from fedrisk.report.statistics_text import tables as statistics_tables
 from fedrisk.report.statistics_view import figures_of
+from fedrisk.report.warning_words import warning_line
 from fedrisk.report.words import cell, sentence, word
 from fedrisk.server.results import BankFigures, Baseline, DisclosureLine, Results
 
@@ -92,6 +93,7 @@ def _main(results: Results) -> list[RenderableType]:
         parts.append(Text(f" {results.notice} ", style="bold white on red"))
     parts += [_verdict_line(f, first=k == 0) for k, f in enumerate(results.verdict)]
     parts.append(_head(results))
+    parts += [] if results.warning is None else [Text(warning_line(results.warning), style="bold")]
     parts += [Text(sentence(finding), style="bold") for finding in results.findings]
     parts += [Text(sentence(finding)) for finding in scale_findings(results)]
     return parts

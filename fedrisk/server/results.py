@@ -16,6 +16,7 @@ from fedrisk.files import write_atomic
 from fedrisk.findings import Finding
 from fedrisk.metrics import CalibrationFit
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.privacy.accounting import EpsilonByRelation
 from fedrisk.recipe import Section
 from fedrisk.releases.record import FILE as RECORD_FILE
@@ -122,7 +123,8 @@ class StudyFigures:
     """All figures of a run: what metrics.json holds.
 
     Outside research runs every figure comes from the private evaluation histogram. evaluated: whether the recipe has a
-    model whose scores can be evaluated. display_names: what people read in place of names, where the study says so.
+    model whose scores can be evaluated. warning: the threshold, where the study asks for one and noise leaves one.
+    display_names: what people read in place of names, where the study says so.
     """
 
     study: str
@@ -170,6 +172,7 @@ class StudyFigures:
     baselines: tuple[Baseline, ...] = ()
     evaluated: bool = True
     calibration_fit: CalibrationFit | None = None
+    warning: WarningPoint | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything of metrics.json: JSON has no infinity and no NaN, they become null."""

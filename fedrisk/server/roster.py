@@ -30,6 +30,8 @@ from fedrisk.protocol.statements import (
     Statements,
     features_of_roles,
     same_encoders,
+    same_labels,
+    same_rules,
     statements_from,
     trainer_rows,
 )
@@ -140,7 +142,9 @@ def check_statements(study: Study, statements: Statements) -> None:
     check_epsilon_delta(study.privacy.epsilon, study.privacy.delta, rows)
     features_of_roles(study, statements)
     check_groups(study, statements)
+    same_labels(study, statements)
     same_encoders(study, statements)
+    same_rules(study, statements)
 
 
 def stated(agreed: Mapping[str, Payload], study: Study) -> dict[str, Statement]:

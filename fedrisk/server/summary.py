@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fedrisk.analysis.score_counts import counts_of
+from fedrisk.analysis.warning_threshold import threshold_of
 from fedrisk.findings import Finding
 from fedrisk.metrics import Metrics, auc_standard_error, calibration_fit, from_histogram
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS, epsilon_by_relation
 from fedrisk.recipe import Section
 from fedrisk.releases.budget import total_mu
@@ -22,7 +25,7 @@ from fedrisk.server.results import (
     finite,
 )
 from fedrisk.server.roster import Roster
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.study import BANK, NO_PRIVACY, Study
 
 CALIBRATION_GROUPS = 12
 """Most groups of the hold-out whose default rate is shown beside the predicted one."""
@@ -64,6 +67,7 @@ def summarise(
         **vars(_figures(None if total is None else from_histogram(*total, variance=outcome.pooled_variance))),
         auc_standard_error=_standard_error(total, outcome),
         calibration=None if total is None else _calibration(total, outcome.pooled_variance),
+        warning=_warning(study, outcome),
         calibration_fit=None if total is None else calibration_fit(*total, outcome.pooled_variance),
         by_bank=_by_bank(roster, outcome),
         bank_alone_auc=_mean(outcome, "bank_alone_auc"),
@@ -82,10 +86,22 @@ def summarise(
     )
 
 
+def _warning(study: Study, outcome: Outcome) -> WarningPoint | None:
+    """The threshold of warnings; None where the study asks for none, or nothing is left for one."""
+    if study.warning is None or outcome.card is None:
+        return None
+    counts = counts_of(outcome.record, outcome.card)
+    return None if counts is None else threshold_of(counts, study.warning.false_alarms)
+
+
 def _went_without(roster: Roster, outcome: Outcome) -> tuple[Finding, ...]:
-    """That a study was not evaluated because it asked for none."""
-    asked = roster.study.evaluation.release or not (roster.study.banks and outcome.evaluated)
-    return () if asked else (Finding("went_without_evaluation"),)
+    """That a study was not evaluated because it asked for none, or that noise left no threshold of warnings."""
+    study = roster.study
+    asked = study.evaluation.release or not (study.banks and outcome.evaluated)
+    found: tuple[Finding, ...] = () if asked else (Finding("went_without_evaluation"),)
+    if study.warning is not None and _warning(study, outcome) is None:
+        found += (Finding("no_threshold", {"stated": study.warning.false_alarms}),)
+    return found
 
 
 def _calibration(counts: Counts, variance: float) -> tuple[CalibrationGroup, ...]:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -80,18 +80,30 @@ class AnswerStore:
 
         ServiceError ``repeated_key`` where its id was used for another request.
         """
-        rows = self._run("SELECT digest, final, answers FROM requests WHERE key = ?", (request.key,))
-        if not rows:
-            return None
-        digest, final, answers = rows[0]
-        if digest != digest_of(request):
-            raise ServiceError("repeated_key")
-        if not final:
+        answers = self.kept_body(request.key or "", digest_of(request))
+        if answers is None:
             return None
         try:
             return _ANSWERS.validate_json(answers)
         except ValidationError:
             raise StoreError(f"{self.path} is damaged; {PUT_BACK}, or delete it") from None
+
+    def kept_body(self, key: str, digest: bytes) -> bytes | None:
+        """The final answers under a key as they were kept, None where there are none yet.
+
+        ServiceError ``repeated_key`` where it was used for a request of another digest.
+        """
+        rows = self._run("SELECT digest, final, answers FROM requests WHERE key = ?", (key,))
+        if not rows:
+            return None
+        if rows[0][0] != digest:
+            raise ServiceError("repeated_key")
+        return bytes(rows[0][2]) if rows[0][1] else None
+
+    def keep_body(self, key: str, digest: bytes, body: bytes, *, final: bool) -> None:
+        """Keep the answers of a request under its key; final: nothing of it is asked again."""
+        with self._lock, self._transaction():
+            self._put_body(key, digest, body, time.time(), final)
 
     def keep(self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer]) -> None:
         """Keep the answers of a request; one without the answers of all members is asked again when it comes again.
@@ -100,17 +112,11 @@ class AnswerStore:
         looks through.
         """
         codes = {code for a in answers for code in (a.code, *a.members.values())}
-        # A member that failed the whole question may be asked again by the same bytes: others have answered them.
-        now, final = time.time(), not codes & {*PASSING, *WHOLE}
+        now = time.time()
         with self._lock, self._transaction():
             if request.key is not None:
                 body = _ANSWERS.dump_json(tuple(answers))
-                self._db.execute(
-                    "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
-                    (key, digest_of(request), now, final, body),
-                )
-                if final:
-                    self._db.execute("DELETE FROM questions WHERE key = ?", (key,))
+                self._put_body(key, digest_of(request), body, now, settled(codes))
             if not request.screening:
                 self._put_scores(request, key, answers, now)
         if now - self._cleared > 86400:
@@ -150,6 +156,13 @@ class AnswerStore:
             (model, since),
         )
 
+    def _put_body(self, key: str, digest: bytes, body: bytes, now: float, final: bool) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)", (key, digest, now, final, body)
+        )
+        if final:
+            self._db.execute("DELETE FROM questions WHERE key = ?", (key,))
+
     def _put_scores(
         self, request: ScoreRequest, key: str, answers: Sequence[ScoreAnswer], now: float
     ) -> None:
@@ -184,6 +197,17 @@ class AnswerStore:
 
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(f"{self.path} cannot be used: {error}; check space and permissions, or {PUT_BACK}")
+
+
+def settled(codes: Collection[str]) -> bool:
+    """Whether answers with these codes are final.
+
+    A member that failed the whole question may be asked again by the same bytes: others have answered them.
+
+    >>> settled({"", "consent_used"}), settled({"", "away"})
+    (True, False)
+    """
+    return not set(codes) & {*PASSING, *WHOLE}
 
 
 def digest_of(request: ScoreRequest) -> bytes:

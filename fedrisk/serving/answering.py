@@ -17,6 +17,28 @@ from fedrisk.serving.own_columns import OwnRows
 from fedrisk.serving.score_forms import Ages, ModelShown, ModelUsed, ScoreAnswer, ScoreRequest
 from fedrisk.serving.sums import Sums, by_theme, points_of
 from fedrisk.serving.words import chance, of_code, of_members
+from fedrisk.study import DEFAULT_LABEL
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows of a request that have a score, n in their order.
+
+    Attributes:
+        codes: bin codes of the bank's features, (n,) each. total: scores; probability: of default; own, external:
+            points, (n,), external None where the model has no holders.
+        reasons: of each row. bank: probability by the bank's own model, None where it keeps none.
+        places: of each row among those that were asked; None where the model has no holders.
+    """
+
+    codes: Sequence[NDArray[Any]]
+    total: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    reasons: Sequence[tuple[str, ...]]
+    own: NDArray[np.int64]
+    external: NDArray[np.int64] | None
+    bank: NDArray[np.float64] | None
+    places: NDArray[np.intp] | None
 
 
 @dataclass(frozen=True)
@@ -37,7 +59,7 @@ class Answering:
 
     def answers(self) -> list[ScoreAnswer]:
         """The answer of each row, in order."""
-        without = self._without()
+        without = self.without()
         scored = [k for k in range(len(self.request.ids)) if k not in without]
         found = dict(zip(scored, self._scores(scored), strict=True)) if scored else {}
         return [found[k] if k in found else without[k] for k in range(len(self.request.ids))]
@@ -48,7 +70,7 @@ class Answering:
         part = self.model.part
         return ModelUsed(id=part.model, name=part.name, version=part.version, deployed_as=self.deployed_as)
 
-    def _without(self) -> dict[int, ScoreAnswer]:
+    def without(self) -> dict[int, ScoreAnswer]:
         """Rows that have no score."""
         out = {}
         for row, (code, names) in self.own.refused.items():
@@ -64,7 +86,8 @@ class Answering:
                     out[row] = self._answer(row, code=first, words=of_members(codes), members=codes)
         return out
 
-    def _scores(self, rows: Sequence[int]) -> list[ScoreAnswer]:
+    def scored(self, rows: Sequence[int]) -> "Scored":
+        """Scores of these rows, and all that goes with them, as arrays."""
         card, pick = self.model.card, list(rows)
         columns = {name: _rows(column, pick) for name, column in self.own.columns.items()}
         codes = self.model.codes(columns)
@@ -77,27 +100,38 @@ class Answering:
             external = self.model.external(points_of(part, given))
             themes = {name: self.model.external(points) for name, points in by_theme(part, given).items()}
         total = self.model.totals(own, external)
-        probability = card.probability(total)
-        reasons = self.model.reasons(codes, external, len(pick))
-        bank = self.model.own_probability(columns, codes, external, themes)
+        return Scored(
+            codes=codes,
+            total=total,
+            probability=card.probability(total),
+            reasons=self.model.reasons(codes, external, len(pick)),
+            own=own,
+            external=external,
+            bank=self.model.own_probability(columns, codes, external, themes),
+            places=places,
+        )
+
+    def _scores(self, rows: Sequence[int]) -> list[ScoreAnswer]:
+        s = self.scored(rows)
         return [
             self._answer(
                 row,
-                score=int(total[k]),
-                probability=float(probability[k]),
-                probability_words=chance(float(probability[k])),
-                grade=grade(float(probability[k])),
+                score=int(s.total[k]),
+                probability=float(s.probability[k]),
+                probability_words=chance(float(s.probability[k])),
+                grade=grade(float(s.probability[k])),
                 grade_scale="public",
-                reasons=reasons[k],
-                own_points=int(own[k]),
-                external_points=None if external is None else int(external[k]),
-                own_probability=None if bank is None else float(bank[k]),
-                ages=None if places is None else self._ages(int(places[k])),
+                reasons=s.reasons[k],
+                own_points=int(s.own[k]),
+                external_points=None if s.external is None else int(s.external[k]),
+                own_probability=None if s.bank is None else float(s.bank[k]),
+                ages=None if s.places is None else self.ages(int(s.places[k])),
             )
-            for k, row in enumerate(pick)
+            for k, row in enumerate(rows)
         ]
 
-    def _ages(self, place: int) -> Ages:
+    def ages(self, place: int) -> Ages:
+        """How old the members' records are of one row that was asked, by its place among these."""
         columns = self.sums.columns if self.sums is not None else {}
         if not all(name in columns for name in AGES):
             holders = ", ".join(self.model.part.holders)
@@ -168,9 +202,17 @@ def shown(model: CardModel, state: State, dictionary: Dictionary | None) -> Mode
         low=low,
         high=high,
         mean=mean,
-        horizon="" if dictionary is None or dictionary.label is None else dictionary.label.horizon,
+        horizon=_horizon(part.label, dictionary),
         notice=model.card.notice,
     )
+
+
+def _horizon(label: str | None, dictionary: Dictionary | None) -> str:
+    """What counts as the outcome that a model foretells, in the bank's words; empty where its dictionary has none."""
+    labels = () if dictionary is None else dictionary.labels
+    named = [one.horizon for one in labels if one.name == (label or DEFAULT_LABEL)]
+    # A bank's only label may have got its name after the model was made.
+    return named[0] if named else labels[0].horizon if len(labels) == 1 and label is None else ""
 
 
 def _rows(column: Any, pick: list[int]) -> NDArray[Any]:

@@ -64,18 +64,20 @@ class Asking:
         consents: Sequence[str] | None = None,
         row_of: Sequence[int] = (),
         screening: bool = False,
+        months: int = 1,
         seconds: float = 10.0,
         kept: bytes | None = None,
         keep: Callable[[bytes], None] = _kept_nowhere,
         repeats: str = "",
+        to_come: int = 0,
     ) -> Sums:
         """Sums over all members of a model for each row, or codes.
 
         part: the bank's own part. consents: one for each id. row_of: the row of each id where a row is a sum over
-        several. seconds: after which there is no further try. keep: called with the bytes of a question before it goes
-        out. kept: such bytes, to be sent once more where they ask the same; members that answered them before give
-        the answer that they gave, and count nothing again. repeats: id of a question that came to nothing, in whose
-        place this one is (`Sums.root`).
+        several. months: of an index, this one and those before it. seconds: after which there is no further try. keep:
+        called with the bytes of a question before it goes out. kept: such bytes, to be sent once more where they ask
+        the same; members that answered them before give the answer that they gave, and count nothing again. repeats:
+        id of a question that came to nothing, in whose place this one is (`Sums.root`). to_come: scores that will be asked for after these; not in ``kept``.
 
         Raises:
             LaterError: the relay cannot be reached.
@@ -89,6 +91,7 @@ class Asking:
             "purpose": purpose,
             "product": product,
             "screening": screening,
+            "months": months,
             "ids": tuple(ids),
             "row_of": tuple(row_of),
             "consents": tuple(consents if consents is not None else [""] * len(ids)),
@@ -101,7 +104,7 @@ class Asking:
 
         sums = None if kept is None else self._again(part, said, end, kept)
         if sums is None or (kept is not None and set(STALE) & set(sums.failed.values())):
-            sums = self._once(part, said, end, keep_it, repeats or _root_of(gone))
+            sums = self._once(part, {**said, "to_come": to_come}, end, keep_it, repeats or _root_of(gone))
         if {"keys", "envelope"} & set(sums.failed.values()) and time.monotonic() < end:
             sums = self._renewed(part, said, end, keep_it, gone)
         return sums if sums.root else replace(sums, root=_root_of(gone) or sums.id)

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError, DataError, LaterError, ProtocolError, StoreError
 from fedrisk.files import mark_of
 from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.answer_store import AnswerStore
+from fedrisk.serving.answer_table import answer_table, table_of, with_bins
 from fedrisk.serving.answering import Answering, shown
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.card_model import CardModel
@@ -31,6 +33,8 @@ from fedrisk.serving.consulting import Table, advised
 from fedrisk.serving.current import CurrentData
 from fedrisk.serving.deployed import CHALLENGER, all_models, card_of, challengers, meant
 from fedrisk.serving.gather import Gatherer, Rows, part_of
+from fedrisk.serving.index import index_answers
+from fedrisk.serving.index_forms import IndexBody, IndexRequest
 from fedrisk.serving.later import Later, spare_uses
 from fedrisk.serving.messages import Asked
 from fedrisk.serving.own_columns import Looked, OwnRows, own_rows
@@ -126,6 +130,30 @@ class BankService:
             kept = self._answers.kept(request)
             return self._answered(request, request.key) if kept is None else kept
 
+    def table(self, request: ScoreRequest, bins: Sequence[str] = ()) -> pa.Table:
+        """The answers as a table (serving/answer_table), for lists: nothing of it is kept, and no challenger asked.
+
+        bins: own columns of the model whose bins are wanted beside the answers. Errors as of :meth:`score`.
+        """
+        setting = self._now()
+        model, deployed_as = meant(setting.node, request)
+        answering = self._ask(setting, request, model, deployed_as, key=None)
+        if setting.node.institution.decisions is None:
+            return answer_table(answering, bins)
+        return with_bins(table_of(self._advised(setting, request, answering.answers())), answering, bins)
+
+    def index(self, request: IndexRequest) -> IndexBody:
+        """The operating health index of each id, in order, with its scale; errors as of :meth:`score`."""
+        answers, scale = index_answers(
+            self._now().node,
+            self._asking,
+            request,
+            store=self._answers if self._remember else None,
+            seconds=self._seconds,
+            note=self.note,
+        )
+        return IndexBody(answers=answers, scale=scale)
+
     def note(self, error: BaseException) -> None:
         """The whole text goes to the institution's own log of errors."""
         with contextlib.suppress(OSError):
@@ -149,7 +177,7 @@ class BankService:
         began, setting = time.monotonic(), self._now()
         model, deployed_as = meant(setting.node, request)
         answers = self._advised(
-            setting, request, self._ask(setting, request, model, deployed_as, key=request.key)
+            setting, request, self._ask(setting, request, model, deployed_as, key=request.key).answers()
         )
         if self._remember:
             self._answers.keep(request, key, answers)
@@ -187,7 +215,7 @@ class BankService:
         deployed_as: str,
         *,
         key: str | None,
-    ) -> tuple[ScoreAnswer, ...]:
+    ) -> Answering:
         """Answers of one model; asks its members about rows whose own columns are there.
 
         key: under which the question is kept until there is an answer; None keeps none.
@@ -202,7 +230,7 @@ class BankService:
                 self.note(error)
                 failure = "hub"
         asked = rows if model.part.holders else ()
-        return tuple(Answering(request, model, deployed_as, own, asked, sums, failure).answers())
+        return Answering(request, model, deployed_as, own, asked, sums, failure)
 
     def _sums(self, request: ScoreRequest, part: ModelPart, rows: Sequence[int], key: str | None) -> Sums:
         """What the members give for these rows of the request, with other requests' rows or by a question kept."""
@@ -281,7 +309,8 @@ class BankService:
 
         def ask() -> None:
             for model in beside:
-                self._answers.beside(part, key, self._ask(setting, part, model, CHALLENGER, key=None))
+                answering = self._ask(setting, part, model, CHALLENGER, key=None)
+                self._answers.beside(part, key, answering.answers())
 
         self._later.offer(ask, self.note)
 

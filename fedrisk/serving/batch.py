@@ -18,14 +18,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import pyarrow as pa
+
 from fedrisk.errors import FedriskError, LaterError, PeerError, QuotaError, Stopped
 from fedrisk.models.model_part import ModelPart
 from fedrisk.progress import counted as told
+from fedrisk.serving.answer_table import schema_of
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.batch_folder import BatchFolder
 from fedrisk.serving.batch_list import Counted, ListFile, Page, pages
 from fedrisk.serving.batch_table import Summary, page_table, put_together, summarised
-from fedrisk.serving.score_forms import ScoreAnswer, ScoreRequest
+from fedrisk.serving.score_forms import ScoreRequest
 from fedrisk.serving.sums import Sums
 from fedrisk.serving.words import of_code, of_members
 
@@ -48,8 +51,8 @@ HERE: Final = ("hub", "own_table")
 class Service(Protocol):
     """What answers a page (`serving.bank.BankService`)."""
 
-    def score(self, request: ScoreRequest) -> Sequence[ScoreAnswer]:
-        """The answer for each id, in order."""
+    def table(self, request: ScoreRequest, bins: Sequence[str] = ()) -> pa.Table:
+        """The answer for each id, in order (serving/answer_table)."""
         ...
 
     def close(self) -> None:
@@ -73,6 +76,9 @@ class Order:
         bank, model: which model's card, by its whole id. file, counted: the list.
         purpose, product, screening: as in a request.
         grades: that are written; all where it is empty. sort: by grade.
+        bins: own columns whose bins are written beside the answers.
+        after: scores of other models that are asked for after these. With a number, 0 too, members first say whether
+            their limits bear the whole list and what comes after it; None asks until a limit is reached.
     """
 
     bank: str
@@ -84,6 +90,8 @@ class Order:
     screening: bool = False
     grades: tuple[str, ...] = ()
     sort: bool = False
+    bins: tuple[str, ...] = ()
+    after: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All that the result follows from."""
@@ -97,6 +105,7 @@ class Order:
             "screening": self.screening,
             "grades": list(self.grades),
             "sort": self.sort,
+            **({"bins": list(self.bins)} if self.bins else {}),
         }
 
     def request(self, page: Page) -> ScoreRequest:
@@ -115,19 +124,21 @@ class Order:
 class KeptAsking:
     """Asks for one page after the other, each by a question that is on the disk before it goes out.
 
-    number: of the page that is asked for. stop: set when the batch ends; waiting ends then.
+    number: of the page that is asked for; to_come: scores that are asked for after it, 0 where nobody is told. stop:
+    set when the batch ends; waiting ends then.
     """
 
     def __init__(
         self, asks: Asking, folder: BatchFolder, stop: threading.Event, patience: float = PATIENCE
     ) -> None:
         self._asks, self._folder, self._stop, self._patience = asks, folder, stop, patience
-        self.number = 0
+        self.number, self.to_come = 0, 0
 
     def ask(self, part: ModelPart, ids: Sequence[str], **how: Any) -> Sums:
         """Sums of the page; Halt where the batch cannot go on."""
         end, pause = time.monotonic() + self._patience, 0.5
         kept = self._folder.question(self.number)
+        how |= {"to_come": self.to_come} if self.to_come else {}
         while True:
             try:
                 sums = self._asks.ask(part, ids, kept=kept, keep=self._keep, **how)
@@ -174,7 +185,7 @@ def run(
     if left:
         _Work(order, folder, asks, service, in_flight, patience).all(left)
     summary = summarised(files, order.grades)
-    put_together(files, folder.result, grades=order.grades, sort=order.sort)
+    put_together(files, folder.result, grades=order.grades, sort=order.sort, bins=order.bins)
     folder.finish(summary.to_dict())
     folder.publish()
     return summary
@@ -194,6 +205,7 @@ class _Work:
     ) -> None:
         self._order, self._folder, self._in_flight = order, folder, in_flight
         self._stop = threading.Event()
+        self._told = order.after is None
         self._free: queue.SimpleQueue[tuple[KeptAsking | None, Service]] = queue.SimpleQueue()
         self._services: list[Service] = []
         for _ in range(in_flight):
@@ -209,6 +221,8 @@ class _Work:
         except KeyboardInterrupt:
             raise Stopped(self._so_far("stopped by hand")) from None
         except Halt as halt:
+            if isinstance(halt.error, QuotaError) and not self._told:
+                raise QuotaError(_not_borne(str(halt))) from None
             raise _with_text(halt.error, self._so_far(str(halt))) from None
         finally:
             self._stop.set()
@@ -221,6 +235,9 @@ class _Work:
         on_way: set[Future[int]] = set()
         # Leaving it waits for what is on its way, so that its answers are kept.
         with ThreadPoolExecutor(self._in_flight, "batch") as pool, self._ending():
+            if not self._told and (first := next(wanted, None)) is not None:
+                yield self._one(first, self._to_come(left) - len(first.ids))
+                self._told = True
             for page in wanted:
                 on_way.add(pool.submit(self._one, page))
                 if len(on_way) >= self._in_flight:
@@ -239,18 +256,23 @@ class _Work:
             self._stop.set()
             raise
 
-    def _one(self, page: Page) -> int:
-        answers: Sequence[ScoreAnswer] = ()
+    def _to_come(self, left: set[int]) -> int:
+        """Scores of all pages that are left, and of what comes after the list."""
+        asked = sum(len(page.ids) for page in pages(self._order.file) if page.number in left)
+        return asked + (self._order.after or 0)
+
+    def _one(self, page: Page, to_come: int = 0) -> int:
+        answers = schema_of(self._order.bins).empty_table()
         if page.ids:
             asking, service = self._free.get()
             try:
                 if asking is not None:
-                    asking.number = page.number
-                answers = service.score(self._order.request(page))
+                    asking.number, asking.to_come = page.number, to_come
+                answers = service.table(self._order.request(page), self._order.bins)
             finally:
                 self._free.put((asking, service))
-        if here := [a for a in answers if a.code in HERE]:
-            raise Halt(LaterError(here[0].words))
+        if here := sorted(set(answers["code"].to_pylist()) & set(HERE)):
+            raise Halt(LaterError(of_code(here[0])))
         self._folder.keep_page(page.number, page_table(page, answers))
         return page.number
 
@@ -267,6 +289,14 @@ def _for_good(failed: Mapping[str, str]) -> FedriskError:
     if set(failed.values()) <= {"quota", *PASSING}:
         return QuotaError(of_members(failed))
     return PeerError(of_members(failed))
+
+
+def _not_borne(said: str) -> str:
+    """Members whose limits are below what the list needs."""
+    return (
+        f"{said.rstrip('.')}; what it allows does not bear the whole list, so nobody was scored. Agree with it on a "
+        "larger number (policy.serving: per_day, or monitoring for loans that run)"
+    )
 
 
 def _with_text(error: FedriskError, text: str) -> FedriskError:

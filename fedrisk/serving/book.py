@@ -252,8 +252,11 @@ class Page:
             [(d, question, self.now) for d in dict.fromkeys(digests)],
         )
 
-    def scored(self, asker: str, enterprises: Sequence[bytes]) -> list[int]:
-        """How many scores a bank got of each of these within 30 days, those before each in this list among them."""
+    def scored(self, asker: str, enterprises: Sequence[bytes], each: int = 1) -> list[int]:
+        """How many scores a bank got of each of these within 30 days, those before each in this list among them.
+
+        each: scores that it gets of each of the list.
+        """
         since, found, out = self.now // DAY - SCORE_DAYS + 1, Counter[bytes](), []
         different = list(dict.fromkeys(enterprises))
         for start in range(0, len(different), _TOGETHER):
@@ -266,15 +269,15 @@ class Page:
             found.update(dict(rows.fetchall()))
         for enterprise in enterprises:
             out.append(found[enterprise])
-            found[enterprise] += 1
+            found[enterprise] += each
         return out
 
-    def score(self, asker: str, enterprises: Sequence[bytes]) -> None:
-        """A bank gets scores of these."""
+    def score(self, asker: str, enterprises: Sequence[bytes], each: int = 1) -> None:
+        """A bank gets scores of these, so many of each."""
         day = self.now // DAY
         self._connection.executemany(
             "insert into scored values (?, ?, ?, ?) on conflict do update set number = number + excluded.number",
-            [(asker, enterprise, day, number) for enterprise, number in Counter(enterprises).items()],
+            [(asker, enterprise, day, each * number) for enterprise, number in Counter(enterprises).items()],
         )
 
 

@@ -18,6 +18,7 @@ from fedrisk.metrics import auc, brier
 from fedrisk.models.comparison import Difference, auc_difference, log_loss_difference
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scale import STANDARD
+from fedrisk.study import DEFAULT_LABEL
 
 BAND = STANDARD.double
 """Points of a band: scores of a study's hold-out are on the standard scale."""
@@ -83,7 +84,15 @@ class Compared:
 
 
 def compare(node: Node, champion: ModelPart, challenger: ModelPart) -> Compared:
-    """Both models on the bank's own hold-out; DataError where there are too few rows that both scored."""
+    """Both models on the bank's own hold-out.
+
+    ConfigError where they foretell different outcomes, DataError where there are too few rows that both scored.
+    """
+    if champion.label != challenger.label:
+        raise ConfigError(
+            f'model {champion.model} foretells "{champion.label or DEFAULT_LABEL}" and {challenger.model} '
+            f'"{challenger.label or DEFAULT_LABEL}"; which is better can be asked of models of one label only'
+        )
     one, other = (_held_out(node, part) for part in (champion, challenger))
     both = one.merge(other, on="id", suffixes=("", "_other"))
     later = "label" if champion.made > challenger.made else "label_other"

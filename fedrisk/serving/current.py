@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.as_it_is import Taking
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.history_kinds import MOST_MONTHS
 from fedrisk.data.source import TableSource
 from fedrisk.errors import ConfigError
 from fedrisk.files import private_folder
@@ -23,14 +25,14 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import pairs_of
 from fedrisk.serving.ages import AHEAD, stale
 from fedrisk.serving.database_rows import DatabaseRows
-from fedrisk.serving.drift import BY_FLAW, Counters
+from fedrisk.serving.drift import BY_FLAW, Counters, key_of
 from fedrisk.serving.encoder_rows import EncoderRows
 from fedrisk.serving.file_index import Cells
 from fedrisk.serving.file_rows import FileRows
-from fedrisk.serving.stability import key_of
+from fedrisk.serving.history_rows import HistoryRows, Months
 
-TABLE = "table"
-"""Stands for the whole table where something is counted by column."""
+TABLE, HISTORIES = "table", "histories"
+"""Stand for the whole table, and the whole file of histories, where something is counted by column."""
 
 
 class Rows(Protocol):
@@ -57,6 +59,10 @@ class Found:
         day: of each row, (n,) datetime64[D]; NaT where it is not known or cannot be read.
         malformed: which ids break the dictionary's form of ids, (n,).
         counters: where bins are counted; nowhere where it is None.
+        of_histories: columns that come from histories, which have days of their own.
+        history_day: of each enterprise's history, (n,); None where nothing comes from histories.
+        has_history: which enterprises have one, (n,).
+        columns_ago: columns that are computed from histories as they were so many months before; None where none is.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -64,6 +70,29 @@ class Found:
     day: NDArray[np.datetime64] = field(repr=False)
     malformed: NDArray[np.bool_] = field(repr=False)
     counters: Counters | None = field(default=None, repr=False)
+    of_histories: frozenset[str] = frozenset()
+    history_day: NDArray[np.datetime64] | None = field(default=None, repr=False)
+    has_history: NDArray[np.bool_] | None = field(default=None, repr=False)
+    columns_ago: Callable[[int], Mapping[str, Any]] | None = field(default=None, repr=False)
+
+    def earlier(self, ago: int) -> Found:
+        """The same rows with what histories said so many months before the last one; all else is as it is now.
+
+        Nothing of it is counted: it was counted as it is now.
+        """
+        if self.columns_ago is None:
+            return replace(self, counters=None)
+        return replace(self, frame=self.frame.assign(**self.columns_ago(ago)), counters=None)
+
+    def used_for(self, columns: Iterable[str]) -> Found:
+        """The same, for a model of these columns: where one comes from histories, a row is as old as the older part.
+
+        A row without a history has the table's day: that it has none is as of then.
+        """
+        if self.history_day is None or self.has_history is None or self.of_histories.isdisjoint(columns):
+            return self
+        older = np.minimum(self.day, self.history_day)
+        return replace(self, day=np.where(self.has_history, older, self.day))
 
     def usable(self, today: date, fresh_days: int) -> NDArray[np.bool_]:
         """Which rows are known and fresh enough, (n,); the others are answered as unknown enterprises."""
@@ -128,6 +157,12 @@ class CurrentData:
             EncoderRows(institution, rule, folder / f"index_{rule.name}", self._broken)
             for rule in institution.encoders
         ]
+        self._histories = (
+            HistoryRows(institution, folder / "index_histories", self._broken, today)
+            if institution.histories is not None
+            and (self._dictionary.computed or any(e.shares for e in self._encoders))
+            else None
+        )
 
     @classmethod
     def open(cls, institution: Institution, folder: Path) -> CurrentData:
@@ -141,6 +176,8 @@ class CurrentData:
         private_folder(folder)
         found = cls(institution, folder)
         found._rows.start()
+        if found._histories is not None:
+            found._histories.start()
         for encoder in found._encoders:
             encoder.start()
         return found
@@ -166,6 +203,8 @@ class CurrentData:
     def close(self) -> None:
         """Close connections, and write what was counted."""
         self._rows.close()
+        if self._histories is not None:
+            self._histories.close()
         for encoder in self._encoders:
             encoder.close()
         self.counters.write()
@@ -174,8 +213,11 @@ class CurrentData:
         """Digests of the encoders as they are installed now, by name; None of one that is not trained."""
         return {encoder.rule.name: encoder.digest() for encoder in self._encoders}
 
-    def rows(self, ids: Sequence[str]) -> Found:
+    def rows(self, ids: Sequence[str], ago: int = 0) -> Found:
         """The rows of enterprises, in the order of ``ids``, as they are written by whoever asks.
+
+        ``ago``: columns from the institution's histories as they were so many months before the last one; all other
+        columns are as they are now.
 
         Raises:
             AwayError: the data cannot be looked up for now; DataError where that stays. No text holds an id or value.
@@ -186,11 +228,55 @@ class CurrentData:
         cells = self._rows.cells(wanted, given)
         known = cells.known & ~malformed
         columns = self._columns(cells)
+        months, from_months = None, set[str]()
+        if self._histories is not None:
+            months = self._histories.found(wanted, given, known)
+            more = self._histories.columns(months, ago)
+            columns |= more
+            from_months = set(more)
         for encoder in self._encoders:
-            columns |= encoder.columns(wanted, known)
+            more = encoder.columns(wanted, known, months, ago)
+            columns |= more
+            from_months |= set(more) if encoder.shares else set()
         self._count(cells, known)
         frame = pd.DataFrame(columns, index=pd.RangeIndex(len(given)), copy=False)
-        return Found(frame, known, cells.day, np.asarray(malformed), self.counters)
+        found = Found(frame, known, cells.day, np.asarray(malformed), self.counters)
+        if months is None:
+            return found
+        self._count_months(months)
+        return replace(
+            found,
+            of_histories=frozenset(from_months),
+            history_day=months.day,
+            has_history=months.there,
+            columns_ago=partial(self._histories.columns, months) if self._histories is not None else None,
+        )
+
+    def months_back(self, columns: Iterable[str]) -> int:
+        """Months before the last one for which histories give all of these columns, as far as they are stated to reach.
+
+        As many as there are where none of the columns comes from a history.
+        """
+        source, rules = self._institution.histories, self._dictionary.computed
+        spans = [rules[name].span for name in columns if name in rules]
+        if source is None or not spans:
+            return MOST_MONTHS
+        return max(0, source.months - max(spans))
+
+    def _count_months(self, months: Months) -> None:
+        """Count what was answered by rule of the histories: by series, months; of the file, rows."""
+        assert self._histories is not None
+        cells, source, counts = months.cells, self._histories.source, dict[str, dict[str, int]]()
+        for series in source.series:
+            names = series.columns(source.months)
+            gone = sum(name in cells.gone for name in names)
+            counts[series.name] = {"gone": gone * int(cells.known.sum())}
+            for flaw, kind in BY_FLAW.items():
+                found = [int((cells.flaws[name] == flaw).sum()) for name in names if name in cells.flaws]
+                counts[series.name][kind] = sum(found)
+        undated = cells.known & np.isnat(cells.day)
+        counts[HISTORIES] = {"repeated": int(cells.repeated.sum()), "undated": int(undated.sum())}
+        self.counters.note(0, counts)
 
     def _count(self, cells: Cells, known: NDArray[np.bool_]) -> None:
         """Count what was answered by rule."""
@@ -235,4 +321,4 @@ def today() -> date:
 
 def _table_of(one: Institution) -> tuple[Any, ...]:
     """What of an institution's file says where its rows are, and how they are read."""
-    return (one.table, one.dictionary, one.encoders, one.folder)
+    return (one.table, one.dictionary, one.histories, one.encoders, one.folder)

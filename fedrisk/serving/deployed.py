@@ -6,8 +6,10 @@ from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import State
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.own_model import FILE
+from fedrisk.privacy.serving_policy import MONITORING
 from fedrisk.serving import registry
 from fedrisk.serving.card_model import CardModel
+from fedrisk.serving.index_forms import IndexRequest
 from fedrisk.serving.score_forms import CHAMPION, ScoreRequest, ServiceError
 
 SCORECARD = "scorecard"
@@ -26,13 +28,17 @@ def all_models(node: Node) -> list[tuple[ModelPart, State]]:
     return [(p, store.state(p.model)) for p in store.parts() if p.kind == SCORECARD]
 
 
-def meant(node: Node, request: ScoreRequest) -> tuple[CardModel, str]:
+def meant(node: Node, request: ScoreRequest | IndexRequest, *, index: bool = False) -> tuple[CardModel, str]:
     """The model that a request asks for, and what it is deployed as.
 
-    By the name of a study its champion is meant, else its newest challenger. ServiceError where none fits or several
-    do: ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
+    index: an operating health index, else a score; neither is ever answered by the other. By the name of a study
+    its champion is meant, else its newest challenger. ServiceError where none fits or several do:
+    ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
     """
-    champions, challengers = (_in_use(node, request, role) for role in (CHAMPION, CHALLENGER))
+    champions, challengers = (
+        [p for p in _in_use(node, request, role) if (p.index is not None) == index]
+        for role in (CHAMPION, CHALLENGER)
+    )
     if request.model == CHAMPION:
         found = [(p, CHAMPION) for p in champions]
         if not found:
@@ -41,7 +47,9 @@ def meant(node: Node, request: ScoreRequest) -> tuple[CardModel, str]:
         found = [(p, CHAMPION) for p in champions if _called(p, request.model)]
         found = found or [(p, CHALLENGER) for p in challengers if _called(p, request.model)]
         if not found:
-            known = any(_called(p, request.model) for p, _ in all_models(node))
+            known = any(
+                _called(p, request.model) and (p.index is not None) == index for p, _ in all_models(node)
+            )
             raise ServiceError("model_state" if known else "model_unknown")
         if len({p.name for p, _ in found}) == 1:
             found = [max(found, key=lambda f: f[0].version)]
@@ -57,7 +65,7 @@ def challengers(node: Node, request: ScoreRequest, champion: CardModel) -> list[
     return [
         card_of(node, p)
         for p in _in_use(node, request, CHALLENGER)
-        if p.model != champion.part.model and p.purpose == purpose
+        if p.model != champion.part.model and p.purpose == purpose and p.index is None
     ]
 
 
@@ -74,11 +82,12 @@ def card_of(node: Node, part: ModelPart) -> CardModel:
 _cards: dict[str, CardModel] = {}
 
 
-def _in_use(node: Node, request: ScoreRequest, role: str) -> Sequence[ModelPart]:
+def _in_use(node: Node, request: ScoreRequest | IndexRequest, role: str) -> Sequence[ModelPart]:
+    product = request.product if isinstance(request, ScoreRequest) else ""
     return [
         p
-        for p in registry.in_use(node, request.product)[role]
-        if p.kind == SCORECARD and request.purpose in ("", p.purpose)
+        for p in registry.in_use(node, product)[role]
+        if p.kind == SCORECARD and request.purpose in ("", p.purpose, MONITORING)
     ]
 
 

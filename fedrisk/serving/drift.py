@@ -3,13 +3,14 @@
 Whoever looks rows up answers by rule (data/as_it_is, serving/current); here is counted what the rules changed, by
 column and kind, of the rows that were asked for. The first of a kind in a day is told to the log, with the name of the
 column and never a value. Beside that stands how often each bin of a model was asked for, for the stability index
-(serving/stability). Counts are the institution's own: they lie in ``drift.json`` and go nowhere.
+(analysis/stability). Counts are the institution's own: they lie in ``drift.json`` and go nowhere.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import json
 import logging
 import threading
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fedrisk.data.column_checks import OUTSIDE, UNLISTED, UNREADABLE
 from fedrisk.errors import StoreError
 from fedrisk.files import locked, read_kept, write_atomic
+from fedrisk.models.binning import Bins
 
 KINDS: Final = {
     "gone": "a column is gone from the table; all its values count as missing",
@@ -40,7 +42,7 @@ KINDS: Final = {
 
 BY_FLAW: Final = {UNREADABLE: "unreadable", UNLISTED: "unlisted", OUTSIDE: "outside"}
 
-KEPT_DAYS, KEPT_MONTHS = 31, 3
+KEPT_DAYS, KEPT_MONTHS = 31, 13
 """Days and months of which counts are kept apart from the total."""
 
 WRITE_SECONDS = 5.0
@@ -60,7 +62,7 @@ class Drift(BaseModel):
     Attributes:
         since: first day (UTC). asked: rows that were looked up, by day. days: rows by day, column and kind, of the last
             days. total, total_asked: the same since the first day.
-        bins: rows by month, key of a feature's bins (:func:`stability.key_of`), and bin.
+        bins: rows by month, key of a feature's bins (:func:`key_of`), and bin.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -98,6 +100,17 @@ class Drift(BaseModel):
         self.total_asked += asked
         _add(self.days.setdefault(day, {}), columns)
         _add(self.total, columns)
+
+
+def key_of(bins: Bins) -> str:
+    """What counts of a feature's bins are kept under: its column, and a digest of the bins.
+
+    >>> from fedrisk.data.features import Feature
+    >>> key_of(Bins(Feature(institution="tax", column="sales", low=0, high=9), edges=(3.0,)))[:6]
+    'sales@'
+    """
+    stored = json.dumps(bins.to_dict(), sort_keys=True).encode()
+    return f"{bins.feature.column}@{hashlib.sha256(stored).hexdigest()[:16]}"
 
 
 def read_drift(folder: Path) -> Drift | None:

@@ -185,6 +185,7 @@ class Holder:
         except registry.Unserved as error:
             raise Refused(error.answer, str(error)) from None
         _check_encoders(setting, part)
+        _check_computed(setting, part)
         code = KINDS[part.kind].refused(asked, part, setting.policy)
         if code:
             raise Refused(code, f"a question of {asked.asker} does not fit the model, or the policy ({code})")
@@ -194,7 +195,8 @@ class Holder:
     def _decide(self, setting: _Setting, question: Question) -> tuple[Kept, dict[int, str]]:
         """Look up, count, mask and seal, and commit it all; what is refused by row."""
         asked, kind, now = question.asked, KINDS[question.part.kind], self.clock()
-        rows = Rows(asked, setting.node.institution, setting.consents, now)
+        agent = registry.is_agent(setting.node, question.part, asked.asker)
+        rows = Rows(asked, setting.node.institution, setting.consents, now, agent=agent)
         values = rows.values(kind, question.part, setting.data, now)
         book = self.book
         with book.question(now, setting.policy.serving.consent_days) as page:
@@ -259,6 +261,20 @@ def _check_encoders(setting: _Setting, part: ModelPart) -> None:
             "approval",
             f"encoder {', '.join(other)} is not the one that model {part.model} was made with; put its file back into "
             "the store, or run a study and approve the model that it leaves",
+        )
+
+
+def _check_computed(setting: _Setting, part: ModelPart) -> None:
+    """Refused where a column of the model is computed from histories by another rule than it was made with."""
+    dictionary = setting.node.institution.dictionary
+    rules = {} if dictionary is None else dictionary.computed
+    now = {name: rule.digest for name, rule in rules.items()}
+    if other := [name for name, digest in part.computed.items() if now.get(name) != digest]:
+        raise Refused(
+            "approval",
+            f"column {', '.join(other)} is computed from histories in another way than when model {part.model} was "
+            "made; put kind, months, before, and the series' bounds and months back in the institution's file, or run "
+            "a study and approve the model that it leaves",
         )
 
 

@@ -1,6 +1,7 @@
 """The service for a bank's loan system over HTTP and JSON, on this machine alone; OpenAPI 3.0.
 
     POST /v1/scores   1 to 1000 enterprises -> an answer for each
+    POST /v1/index    operating health index of 1 to 1000 enterprises, month by month
     GET  /v1/models   the bank's models
     GET  /v1/health   whether it answers
     GET  /docs        this description, from the package alone;  /  a page for a loan officer
@@ -30,12 +31,14 @@ from fedrisk.serving.http_forms import (
     EXAMPLE_ANSWERS,
     EXAMPLES,
     Health,
+    IndexAsked,
     ModelsBody,
     Problem,
     ScoresAsked,
     ScoresBody,
 )
 from fedrisk.serving.http_guard import App, Guard
+from fedrisk.serving.index_forms import IndexBody
 from fedrisk.serving.openapi import as_3_0
 from fedrisk.serving.page_words import script
 from fedrisk.serving.score_forms import RequestId, ServiceError
@@ -164,6 +167,21 @@ def _add_routes(app: FastAPI, service: BankService) -> None:
         answers = service.score(asked.as_request(key))
         return Response(ScoresBody(answers=answers).model_dump_json(), media_type="application/json")
 
+    @app.post(
+        "/v1/index",
+        dependencies=[_TOKEN],
+        response_model=IndexBody,
+        responses=errors(
+            "request", "repeated_key", "model_none", "model_unknown", "model_several", "model_state"
+        ),
+        summary="Operating health index of enterprises",
+        description="0 to 100 a month, 100 is the healthiest, of 1 to 1000 enterprises; or a code and a sentence.",
+        operation_id="index",
+    )
+    def index(asked: IndexAsked, key: IdempotencyKey = None) -> Response:
+        body = service.index(asked.as_request(key))
+        return Response(body.model_dump_json(), media_type="application/json")
+
     @app.get(
         "/v1/models",
         dependencies=[_TOKEN],
@@ -234,8 +252,9 @@ def _places(errors: Collection[Any]) -> list[str]:
 @cache
 def _known_words() -> frozenset[str]:
     """Names of all fields of requests."""
-    schema = ScoresAsked.model_json_schema()
-    names = {name for form in (schema, *schema["$defs"].values()) for name in form.get("properties", {})}
+    names = set()
+    for schema in (ScoresAsked.model_json_schema(), IndexAsked.model_json_schema()):
+        names |= {name for form in (schema, *schema["$defs"].values()) for name in form.get("properties", {})}
     return frozenset({*names, "header", "Idempotency-Key", "idempotency-key"})
 
 

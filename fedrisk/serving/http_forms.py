@@ -6,7 +6,8 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from fedrisk.serving.grades import grade
-from fedrisk.serving.messages import MOST_ROWS, Consent, Id
+from fedrisk.serving.index_forms import IndexRequest
+from fedrisk.serving.messages import MOST_MONTHS, MOST_ROWS, Consent, Id
 from fedrisk.serving.score_forms import (
     CHAMPION,
     Ages,
@@ -85,6 +86,59 @@ class ScoresAsked(BaseModel):
             consents=tuple(e.consent for e in rows),
             values={k: e.values for k, e in enumerate(rows) if e.values is not None},
             applications={k: e.application for k, e in enumerate(rows) if e.application is not None},
+            key=key,
+        )
+
+
+class IndexEnterprise(BaseModel):
+    """One enterprise whose index is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[Id, Field(description="As the bank writes it, for example a unified social credit code.")]
+    consent: Annotated[
+        Consent,
+        Field(description="A token of a register of consents, or a reference to one; empty for none."),
+    ] = ""
+
+
+class IndexAsked(BaseModel):
+    """A request for the operating health index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enterprises: Annotated[tuple[IndexEnterprise, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    months: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MOST_MONTHS,
+            description="This month and those before it. Each counts as a score of the enterprise.",
+        ),
+    ] = MOST_MONTHS
+    model: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=80),
+        Field(description="champion, the first digits of a model's id, or the name of its study."),
+    ] = CHAMPION
+    purpose: Annotated[str, StringConstraints(max_length=64), Field(description="Empty for the model's.")] = (
+        ""
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> "IndexAsked":
+        if len({e.id for e in self.enterprises}) < len(self.enterprises):
+            raise ValueError("an id stands twice; ask about each enterprise once")
+        return self
+
+    def as_request(self, key: RequestId | None) -> IndexRequest:
+        """As the service takes it; key: the asking program's id of the request."""
+        return IndexRequest(
+            ids=tuple(e.id for e in self.enterprises),
+            consents=tuple(e.consent for e in self.enterprises),
+            months=self.months,
+            model=self.model,
+            purpose=self.purpose,
             key=key,
         )
 

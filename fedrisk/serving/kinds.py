@@ -17,15 +17,19 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import GivenSum, ModelPart
 from fedrisk.privacy.policy import Policy
+from fedrisk.privacy.serving_policy import MONITORING, OWN_INFORMATION
 from fedrisk.serving.ages import AGES, age_classes
 from fedrisk.serving.book import day_of, month_of
-from fedrisk.serving.current import Found
+from fedrisk.serving.current import CurrentData, Found
 from fedrisk.serving.measure_rules import rule_of
 from fedrisk.serving.measures import check_rows, columns_of_measure, measure_of
 from fedrisk.serving.messages import Asked
 
 SEVERAL = 3
 """Fewest holders among which one hides in a count of ages."""
+
+EARLIER = "ago"
+"""Stands in the name of a column of an earlier month."""
 
 Columns = dict[str, NDArray[np.int64]]
 
@@ -46,49 +50,77 @@ class Kind:
     refused: code of a question that does not fit the model or the policy, or "".
     limits: what is counted by id. under: what answers about one enterprise are counted with (policy.per_enterprise):
         scores of all models together, each measure by itself.
-    columns: names of what is given; together: which of these have their masks from one stream, by its name.
-    give: numbers by column, (n,), of the n ids of the question at ``places``, which are added up by row.
+    months: how many months of an index are given of each enterprise; 1 of whatever is no index.
+    columns: names of what is given, of so many months; together: which of these have their masks from one
+        stream, by its name.
+    give: numbers by column, (n,), of the n ids of the question at ``places``, which are added up by row; of so many
+        months.
     """
 
     refused: Callable[[Asked, ModelPart, Policy], str]
     limits: Callable[[Asked, ModelPart, Policy, float], Sequence[Limit]]
     under: Callable[[ModelPart], str]
-    columns: Callable[[ModelPart, Policy], Sequence[str]]
+    months: Callable[[Asked, ModelPart, Policy, CurrentData], int]
+    columns: Callable[[ModelPart, Policy, int], Sequence[str]]
     together: Callable[[Sequence[str]], dict[str, list[str]]]
-    give: Callable[[Asked, ModelPart, Policy, Found, NDArray[np.intp], float], Columns]
+    give: Callable[[Asked, ModelPart, Policy, Found, NDArray[np.intp], float, int], Columns]
 
 
 def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
-    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
-    if asked.row_of:
+    if asked.row_of or (asked.months > 1 and part.index is None):
         return "form"
-    return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
+    if asked.asker not in part.banks:
+        # An agent: it asks for enterprises themselves, and for nothing else.
+        return "form" if asked.screening else "" if asked.purpose == OWN_INFORMATION else "purpose"
+    allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
+    monitored = asked.purpose == MONITORING and policy.serving.monitoring > 0
+    return "" if asked.purpose in allowed and (asked.purpose == part.purpose or monitored) else "purpose"
 
 
 def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
+    if asked.purpose == MONITORING and policy.serving.monitoring:
+        return [Limit("monitoring", month_of(now), policy.serving.monitoring)]
     limits = [Limit("scores", day_of(now), policy.serving.per_day)]
     if asked.screening:
         limits.append(Limit("screening", month_of(now), policy.serving.screening))
     return limits
 
 
-def _columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
+def _months(asked: Asked, part: ModelPart, policy: Policy, data: CurrentData) -> int:
+    """Of an index, no more months than were asked for, the policy allows and the histories reach back to."""
+    if part.index is None or asked.months == 1:
+        return 1
+    reach = data.months_back(part.index.moving) + 1
+    return max(1, min(asked.months, policy.serving.index_months, reach))
+
+
+def _columns(part: ModelPart, policy: Policy, months: int) -> tuple[str, ...]:
     rule = policy.serving.ages
     told = rule == "always" or (rule == "several" and len(part.holders) >= SEVERAL)
-    points = point_columns(part)
+    points = tuple(name for ago in range(months) for name in point_columns(part, ago))
     return (*points, *AGES) if told else points
 
 
-def point_columns(part: ModelPart) -> tuple[str, ...]:
-    """Names of the sums of points of a model: one, or as many as there are themes and the rest."""
-    return tuple(f"points_{k}" for k in range(len(part.sums))) or ("points",)
+def point_columns(part: ModelPart, ago: int = 0) -> tuple[str, ...]:
+    """Names of the sums of points of a model: one, or as many as there are themes and the rest.
+
+    ago: of an index, as they were so many months before.
+    """
+    names = tuple(f"points_{k}" for k in range(len(part.sums))) or ("points",)
+    return names if not ago else tuple(f"{name}_{EARLIER}_{ago}" for name in names)
 
 
 def _together(names: Sequence[str]) -> dict[str, list[str]]:
-    """Ages are given together or not at all, whatever the others give: one stream does for them."""
-    ages = [name for name in AGES if name in names]
-    points = [name for name in names if name not in AGES]
-    return {"points": points, **({"ages": ages} if ages else {})}
+    """Ages are given together or not at all, whatever the others give: one stream does for them.
+
+    So are the points of one month; of how many months, each holder decides for itself.
+    """
+    out: dict[str, list[str]] = {}
+    for name in names:
+        _points, _, ago = name.partition(f"_{EARLIER}_")
+        matrix = "ages" if name in AGES else f"points {ago}" if ago else "points"
+        out.setdefault(matrix, []).append(name)
+    return out
 
 
 def _give(
@@ -98,11 +130,17 @@ def _give(
     found: Found,
     places: NDArray[np.intp],
     now: float,
+    months: int,
 ) -> Columns:
     today = datetime.fromtimestamp(now, UTC).date()
-    points, usable = given_points(part, found, found.usable(today, part.fresh_days))
+    found = found.used_for(b.feature.column for b in bins_of(part))
+    fresh = found.usable(today, part.fresh_days)
+    points, usable = given_points(part, found, fresh)
     classes = age_classes(usable, found.day, today, part.fresh_days)
     given = dict(zip(point_columns(part), points, strict=True))
+    for ago in range(1, months):
+        earlier, _ = given_points(part, found.earlier(ago), fresh)
+        given |= dict(zip(point_columns(part, ago), earlier, strict=True))
     return {**given, **{name: (classes == k).astype(np.int64) for k, name in enumerate(AGES)}}
 
 
@@ -151,7 +189,7 @@ def _measure_fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
         check_rows(measure, asked.row_of)
     except ProtocolError:
         return "form"
-    if asked.screening:
+    if asked.screening or asked.months > 1:
         return "form"
     allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
     return "" if asked.purpose in allowed and asked.purpose == part.purpose else "purpose"
@@ -162,12 +200,18 @@ def _measure_limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -
     return [Limit(f"measure {part.name}", month_of(now), 0 if rule is None else rule.per_month)]
 
 
-def _measure_columns(part: ModelPart, policy: Policy) -> tuple[str, ...]:
+def _measure_columns(part: ModelPart, policy: Policy, months: int) -> tuple[str, ...]:
     return ("sum", "known")
 
 
 def _measure_give(
-    asked: Asked, part: ModelPart, policy: Policy, found: Found, places: NDArray[np.intp], now: float
+    asked: Asked,
+    part: ModelPart,
+    policy: Policy,
+    found: Found,
+    places: NDArray[np.intp],
+    now: float,
+    months: int,
 ) -> Columns:
     return columns_of_measure(part, found, today=datetime.fromtimestamp(now, UTC).date())
 
@@ -177,6 +221,7 @@ KINDS: Final[dict[str, Kind]] = {
         refused=_measure_fits,
         limits=_measure_limits,
         under=lambda part: f"measure {part.name}|",
+        months=lambda asked, part, policy, data: 1,
         columns=_measure_columns,
         together=_all_together,
         give=_measure_give,
@@ -185,6 +230,7 @@ KINDS: Final[dict[str, Kind]] = {
         refused=_fits,
         limits=_limits,
         under=lambda part: "",
+        months=_months,
         columns=_columns,
         together=_together,
         give=_give,

@@ -1,6 +1,6 @@
 """A bank's side of measures: rows from a file, questions of a thousand ids, and what the sums say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,12 @@ class Asked:
         return {name: getattr(self, name) for name in ("row", "value", "known", "code", "words", "members")}
 
 
+def read_ids(file: Path, column: str, consent: str | None) -> list[Row]:
+    """A row for each id of a list, in its order, with its consent; ConfigError where the list cannot be read so."""
+    found = _pairs_of(file, column, consent, None, lambda id, _: id)
+    return [Row(name, (pairs[0][0],), (pairs[0][1],)) for name, pairs in found.items()]
+
+
 def read_rows(
     measure: Measure, file: Path, column: str, *, group: str | None = None, consent: str | None = None
 ) -> list[Row]:
@@ -61,6 +67,30 @@ def read_rows(
     related = measure.kind == "related"
     if group is not None and not related:
         raise ConfigError(f"measure {measure.name} is no sum over related enterprises; leave --group out")
+    found = _pairs_of(
+        file, column, consent, group, lambda id, of: (of if group else "related") if related else id
+    )
+    rows = []
+    for name, pairs in found.items():
+        once = list(dict.fromkeys(pairs)) if related else pairs[:1]
+        if len({i for i, _ in once}) != len(once):
+            raise ConfigError(f"{file}: an enterprise of a row has two consents; keep one")
+        try:
+            check_rows(measure, [0] * len(once))
+        except ProtocolError as error:
+            raise ConfigError(f"{file}: {error}") from None
+        rows.append(Row(name, tuple(i for i, _ in once), tuple(t for _, t in once)))
+    return rows
+
+
+def _pairs_of(
+    file: Path,
+    column: str,
+    consent: str | None,
+    group: str | None,
+    row_of: Callable[[str, str], str],
+) -> dict[str, list[tuple[str, str]]]:
+    """Ids with their consents by row; row_of: the row of an id and of what stands in the column ``group``."""
     check_columns(ListFile(file, column, consent))
     if group is not None:
         check_columns(ListFile(file, group))
@@ -76,21 +106,10 @@ def read_rows(
                     f"{file}: row {count} has no id of at most {LONGEST_ID} letters, too long a consent, or is one of "
                     f"more than {MOST_ASKED:,}; correct the list"
                 )
-            row = (trim(cells[group] or "") if group else "related") if related else id
-            found.setdefault(row, []).append((id, token))
+            found.setdefault(row_of(id, trim(cells[group] or "") if group else ""), []).append((id, token))
     if not found:
         raise ConfigError(f"{file} has no rows; there is nobody to ask about")
-    rows = []
-    for name, pairs in found.items():
-        once = list(dict.fromkeys(pairs)) if related else pairs[:1]
-        if len({i for i, _ in once}) != len(once):
-            raise ConfigError(f"{file}: an enterprise of a row has two consents; keep one")
-        try:
-            check_rows(measure, [0] * len(once))
-        except ProtocolError as error:
-            raise ConfigError(f"{file}: {error}") from None
-        rows.append(Row(name, tuple(i for i, _ in once), tuple(t for _, t in once)))
-    return rows
+    return found
 
 
 def asked_of(asking: Asking, part: ModelPart, rows: Sequence[Row]) -> list[Asked]:

@@ -200,6 +200,7 @@ def columns_of_measure(
     well. The sum of "known" is 2 where both know it, and else by chance, once in 2**32.
     """
     measure = measure_of(part)
+    found = found.used_for(term.column for term in measure.terms_of(part.institution))
     fresh = found.usable(today or datetime.now(UTC).date(), measure.fresh_days)
     totals, there = np.zeros(len(fresh), np.int64), fresh.copy()
     for term in measure.terms_of(part.institution):

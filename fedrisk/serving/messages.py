@@ -23,6 +23,12 @@ from fedrisk.study import Name
 MOST_ROWS = 1000
 """Most rows of one question, and most ids of all its rows."""
 
+MOST_MONTHS = 18
+"""Most months of an index that one question asks for."""
+
+MOST_COLUMNS = 16 + 11 * MOST_MONTHS
+"""Most columns of an answer: of an index as many sums as there are themes and the rest, for each month."""
+
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ModelId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -43,8 +49,11 @@ class Asked(BaseModel):
         ids: of enterprises, as the bank writes them.
         row_of: the row of each id, rising from 0, where a row is a sum over several; empty where each id is a row.
         consents: by id; empty texts where there is none.
+        to_come: scores that the bank will ask for after these, of the same list: a member whose limits do not bear them
+            all refuses the question, so that a list is not given up in its middle. Not written where it is 0.
         repeats: id of a question of the same model that came to nothing because a member failed, and in whose place
             this one is; the first of them. Members that answered it count a consent once for both (serving/book).
+        months: of an operating health index, this month and those before it; 1 for everything else.
         salt: 128 bits that the bank draws and the hub never sees: trails hold the question's digest, and whoever knows
             the rest of it, as the hub does, could try out ids.
     """
@@ -64,7 +73,9 @@ class Asked(BaseModel):
     ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_ROWS)]
     row_of: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_ROWS)] = ()
     consents: Annotated[tuple[Consent, ...], Field(max_length=MOST_ROWS)]
+    to_come: Annotated[int, Field(ge=0, lt=1 << 40)] = 0
     repeats: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
+    months: Annotated[int, Field(ge=1, le=MOST_MONTHS)] = 1
     salt: Hex32 = Field(default_factory=lambda: secrets.token_hex(16))
 
     @model_validator(mode="after")
@@ -88,7 +99,11 @@ class Asked(BaseModel):
 
     def to_bytes(self) -> bytes:
         """JSON with sorted keys, UTF-8."""
-        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode()
+        # Written as before there were months and lists to come, so that members of before read what has neither.
+        left_out = {"months"} if self.months == 1 else set()
+        if not self.to_come:
+            left_out.add("to_come")
+        return json.dumps(self.model_dump(exclude=left_out), sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Asked":
@@ -172,7 +187,7 @@ class _Head(BaseModel):
 
     id: Hex32
     digest: Hex64
-    columns: Annotated[list[Name], Field(min_length=1, max_length=16)]
+    columns: Annotated[list[Name], Field(min_length=1, max_length=MOST_COLUMNS)]
     rows: int
 
 

@@ -97,7 +97,8 @@ class Opening:
             raise Refused(
                 "unknown", f"model {model} is not answered here: this institution is no holder of it"
             )
-        if asker not in part.banks:
+        # Whether an agent of enterprises may ask for an index, the policy says, once its seal has opened.
+        if asker not in part.banks and part.index is None:
             raise Refused("asker", f"model {model} does not serve the bank that asked")
         return part
 

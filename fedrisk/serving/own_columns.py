@@ -4,7 +4,7 @@ An applicant is no customer yet and stands in no table. What the loan system giv
 table is: notation, bounds, codes for missing values, categories.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +37,10 @@ class Found(Protocol):
     @property
     def day(self) -> NDArray[np.datetime64]:
         """Of each row, (n,), NaT where it has none."""
+        ...
+
+    def used_for(self, columns: Iterable[str]) -> "Found":
+        """The same, for a model of these columns."""
         ...
 
     @property
@@ -88,7 +92,7 @@ def own_rows(
     day: dict[int, str] = {}
     parts: list[tuple[list[int], Any]] = []
     if looked:
-        found = table.rows([ids[k] for k in looked])
+        found = table.rows([ids[k] for k in looked]).used_for(model.columns)
         parts.append((looked, found.frame))
         for place, row in enumerate(looked):
             if found.malformed[place]:

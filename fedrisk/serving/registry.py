@@ -71,7 +71,7 @@ def served(node: Node, model: str, asker: str) -> ModelPart:
     part = store.part(model)
     if node.name not in part.holders:
         raise Unserved(f"{node.name} is no holder of model {model}", "unknown")
-    if asker not in part.banks:
+    if asker not in part.banks and not is_agent(node, part, asker):
         raise Unserved(f"model {model} is not for {asker}", "asker")
     state = store.state(model)
     if not state.serves:
@@ -79,11 +79,17 @@ def served(node: Node, model: str, asker: str) -> ModelPart:
     for against, code in (
         (_dates(node, now_utc().date()) + _limits(node, part), "approval"),
         (_strangers(node, part), "asker"),
-        (_purpose(node, part), "purpose"),
+        (_purpose(node, part) if asker in part.banks else [], "purpose"),
     ):
         if against:
             raise Unserved(f"model {model} is not answered: {'; '.join(against)}", code)
     return part
+
+
+def is_agent(node: Node, part: ModelPart, asker: str) -> bool:
+    """Whether ``asker`` asks for enterprises themselves: for an index, where the policy names it, and no bank of it."""
+    policy = node.institution.policy.serving
+    return part.index is not None and asker not in part.banks and asker in policy.agents
 
 
 def usable(node: Node, said: str) -> ModelPart:
@@ -214,6 +220,10 @@ def broken(node: Node, part: ModelPart, *, follows: Follows | None) -> list[str]
         out.append(f"it is the part of {part.institution}")
     if part.kind == "measure":
         out += _measure_rules(node, part)
+    if part.index is not None and node.name in part.banks and part.index.scale is None:
+        out.append(
+            "the released histogram of its scores has more noise than enterprises, so that no scale follows from it"
+        )
     if follows is not None:
         out += _does_not_follow(part, follows)
     return out

@@ -22,13 +22,18 @@ MOST_REFUSED: Final = 20_000
 
 
 class Rows:
-    """Ids of a question with what was found of each. spelt: the ids in their one spelling.
+    """Ids of a question with what was found of each.
 
+    spelt: the ids in their one spelling. months: of an index, so many numbers are given of each; 1 of all else.
+
+    agent: whether who asks acts for the enterprises themselves: then each comes with a token, whatever the policy says.
     A list that a bank looks through is one of enterprises that have consented: there none goes without a consent,
     whatever the policy asks of others.
     """
 
-    def __init__(self, asked: Asked, institution: Institution, consents: Consents, now: float) -> None:
+    def __init__(
+        self, asked: Asked, institution: Institution, consents: Consents, now: float, *, agent: bool = False
+    ) -> None:
         if institution.dictionary is None:
             raise ConfigError(
                 f"{institution.name} has no [dictionary], and answers nothing about enterprises"
@@ -41,10 +46,13 @@ class Rows:
             if bad
             else Checked("consent_missing")
             if asked.screening and not token
-            else consents.check(token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now)
+            else consents.check(
+                token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now, always=agent
+            )
             for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
         ]
         self._codes = [found.code for found in self._checked]
+        self.months = 1
         self._row_of = np.asarray(asked.row_of or range(len(asked.ids)), np.int64)
 
     @property
@@ -71,13 +79,15 @@ class Rows:
     ) -> dict[str, NDArray[np.int64]]:
         """Numbers by column, (rows,); 0 in rows that are refused so far, of which nothing is looked up."""
         places = np.asarray(self._allowed(), np.intp)
-        out = {name: np.zeros(self._asked.rows, np.int64) for name in kind.columns(part, self._policy)}
+        self.months = kind.months(self._asked, part, self._policy, data)
+        names = kind.columns(part, self._policy, self.months)
+        out = {name: np.zeros(self._asked.rows, np.int64) for name in names}
         if not len(places):
             return out
         found = data.rows([self._asked.ids[k] for k in places])
         for k in places[found.malformed]:
             self._codes[k] = "id"
-        given = kind.give(self._asked, part, self._policy, found, places, now)
+        given = kind.give(self._asked, part, self._policy, found, places, now, self.months)
         for name, column in out.items():
             np.add.at(column, self._row_of[places], given[name])
         return out
@@ -94,23 +104,25 @@ class Rows:
             if one.uses and not page.may_use(one.digest, one.uses, use):
                 self._codes[k] = "consent_used"
         places = self._allowed()
-        before = page.scored(asked.asker, [enterprises[k] for k in places])
+        each = self.months
+        before = page.scored(asked.asker, [enterprises[k] for k in places], each)
         for k, number in zip(places, before, strict=True):
-            if number >= self._policy.serving.per_enterprise:
+            if number + each > self._policy.serving.per_enterprise:
                 self._codes[k] = "enterprise_quota"
         places = self._allowed()
         self._count_refused(page, now, len(asked.ids) - len(places))
         if not places:
             return
         for limit in kind.limits(asked, part, self._policy, now):
-            if page.counted(asked.asker, limit.what, limit.period) + len(places) > limit.most:
+            there = page.counted(asked.asker, limit.what, limit.period)
+            if there + each * (len(places) + asked.to_come) > limit.most:
                 raise Refused(
                     "quota",
                     f"{asked.asker} asks for more {limit.what} than the policy allows in {limit.period}",
                 )
-            page.count(asked.asker, limit.what, limit.period, len(places))
+            page.count(asked.asker, limit.what, limit.period, each * len(places))
         page.use([self._checked[k].digest for k in places if self._checked[k].uses], use)
-        page.score(asked.asker, [enterprises[k] for k in places])
+        page.score(asked.asker, [enterprises[k] for k in places], each)
 
     def _count_refused(self, page: Page, now: float, number: int) -> None:
         """Refused rows cost quota of no other kind, and each is kept and entered: a bank gets so many a day."""

@@ -93,7 +93,7 @@ class ModelUsed(BaseModel):
     id: str
     name: str
     version: int
-    deployed_as: str = Field(description="champion or challenger")
+    deployed_as: str = Field(description="champion or challenger; file: an index that a bank gave out")
 
 
 class Ages(BaseModel):

@@ -65,12 +65,13 @@ def _scorecard(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], there:
     Of answers to different questions each sum is a random number of 32 bits: that it lies within the span of points of
     the whole card, fewer than 2^13 numbers, has a chance below 2^-18 a row.
     """
-    for name, (low, high) in zip(point_columns(part), points_spans(part), strict=True):
-        if name not in columns:
-            return False
-        points = columns[name][there]
-        if ((points < low) | (points > high)).any():
-            return False
+    for ago in range(max(1, months_of(part, columns))):
+        for name, (low, high) in zip(point_columns(part, ago), points_spans(part), strict=True):
+            if name not in columns:
+                return False
+            points = columns[name][there]
+            if ((points < low) | (points > high)).any():
+                return False
     if not all(name in columns for name in AGES):
         return not any(name in columns for name in AGES)
     ages = np.stack([columns[name][there] for name in AGES])
@@ -95,18 +96,28 @@ PLAUSIBLE: Final[
 """By kind of model, whether sums are such as its members can give."""
 
 
-def by_theme(part: ModelPart, columns: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-    """The holders' points by theme, (rows,) each; empty where there is one sum."""
+def months_of(part: ModelPart, columns: Mapping[str, NDArray[np.int64]]) -> int:
+    """Of how many months all members gave points, this one first; of what is no index 1."""
+    months = 0
+    while all(name in columns for name in point_columns(part, months)):
+        months += 1
+    return months
+
+
+def by_theme(
+    part: ModelPart, columns: Mapping[str, NDArray[np.int64]], ago: int = 0
+) -> dict[str, NDArray[np.int64]]:
+    """The holders' points by theme, (rows,) each; empty where there is one sum. ago: months before."""
     return {
         one.name: columns[name]
-        for one, name in zip(part.sums, point_columns(part), strict=False)
+        for one, name in zip(part.sums, point_columns(part, ago), strict=False)
         if name in columns
     }
 
 
-def points_of(part: ModelPart, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The sum of all holders' points, (rows,)."""
-    return np.asarray(np.sum([columns[n] for n in point_columns(part)], axis=0, dtype=np.int64))
+def points_of(part: ModelPart, columns: Mapping[str, NDArray[np.int64]], ago: int = 0) -> NDArray[np.int64]:
+    """The sum of all holders' points, (rows,). ago: months before."""
+    return np.asarray(np.sum([columns[n] for n in point_columns(part, ago)], axis=0, dtype=np.int64))
 
 
 def points_spans(part: ModelPart) -> tuple[tuple[int, int], ...]:

@@ -15,7 +15,7 @@ from sim_institutions.observations import (
     variation,
     year_total,
 )
-from sim_institutions.random_streams import MONTHS, logistic, noisy, normal, uniform
+from sim_institutions.random_streams import logistic, noisy, normal, uniform
 
 
 def bureau_supply(block: Block, rng: np.random.Generator) -> Observations:
@@ -72,7 +72,7 @@ def fintech_online(block: Block, rng: np.random.Generator) -> Observations:
     level = health.levels["sales"][rows]
     trade = 0.25 * health.paths["sales"][rows] + 0.9 * block.effects["sales"][rows]
     seasons = block.geography.seasons[enterprises.sector[rows]]
-    trade += seasons * seasonal(rng, n) + 0.25 * normal(rng, n, MONTHS)
+    trade += seasons * seasonal(rng, n) + 0.25 * normal(rng, n, block.months)
     base = 2.79 + 0.5 * enterprises.online[rows] + 0.4 * enterprises.size[rows] + 0.9 * normal(rng, n)
     orders = rng.poisson(np.exp(np.minimum(base[:, None] + trade, 9))).astype(np.float32)
     sheet.history("orders", orders)
@@ -93,7 +93,7 @@ def fintech_payments(block: Block, rng: np.random.Generator) -> Observations:
     level = health.levels["sales"][rows]
     trade = 0.25 * health.paths["sales"][rows] + 0.9 * block.effects["sales"][rows]
     seasons = block.geography.seasons[enterprises.sector[rows]]
-    trade += seasons * seasonal(rng, n) + 0.3 * normal(rng, n, MONTHS)
+    trade += seasons * seasonal(rng, n) + 0.3 * normal(rng, n, block.months)
     base = 5.88 + 0.3 * enterprises.size[rows] + 0.8 * normal(rng, n)
     payments = rng.poisson(np.exp(np.minimum(base[:, None] + trade, 11))).astype(np.float32)
     sheet.history("payments", payments)

@@ -17,7 +17,7 @@ from sim_institutions.observations import (
     year_gaps,
     year_total,
 )
-from sim_institutions.random_streams import MONTHS, Bools, Floats, Ints, logistic, noisy, normal, uniform
+from sim_institutions.random_streams import Bools, Floats, Ints, logistic, noisy, normal, uniform
 
 LEGAL_FORMS = ("enterprise", "individually owned business")
 RATINGS = ("green", "blue", "yellow", "red")
@@ -33,11 +33,11 @@ def tax_office(block: Block, rng: np.random.Generator) -> Observations:
     level, size = health.levels["sales"][rows], enterprises.size[rows]
     trade = health.paths["sales"][rows] * 0.25 + block.effects["sales"][rows] + health.bunched[rows]
     seasons = block.geography.seasons[enterprises.sector[rows]]
-    trade += seasons * seasonal(rng, n) + 0.15 * normal(rng, n, MONTHS)
+    trade += seasons * seasonal(rng, n) + 0.15 * normal(rng, n, block.months)
     base = 2.7 + 0.7 * size + 0.4 * normal(rng, n)
     invoices = rng.poisson(np.exp(np.minimum(base[:, None] + trade, 8))).astype(np.float32)
     ticket = 8.0 + 0.5 * size + 0.5 * normal(rng, n)
-    amount = invoices * np.exp(ticket[:, None] + 0.2 * normal(rng, n, MONTHS))
+    amount = invoices * np.exp(ticket[:, None] + 0.2 * normal(rng, n, block.months))
     gap, made_up = _filing_gaps(block, rows, rng)
     invoices, amount = skipped(invoices, gap, made_up), skipped(amount, gap, made_up)
     late = uniform(rng, n) < 0.05
@@ -64,9 +64,9 @@ def power_utility(block: Block, rng: np.random.Generator) -> Observations:
     level = health.levels["activity"][rows]
     size, sector = enterprises.size[rows], enterprises.sector[rows]
     curve = 0.25 * health.paths["activity"][rows] + 0.9 * block.effects["activity"][rows]
-    curve += 0.5 * block.geography.seasons[sector] * seasonal(rng, n) + 0.09 * normal(rng, n, MONTHS)
+    curve += 0.5 * block.geography.seasons[sector] * seasonal(rng, n) + 0.09 * normal(rng, n, block.months)
     load = np.exp(6.3 + HEAVY[sector, None] + 0.7 * size[:, None] + 0.4 * normal(rng, n, 1) + curve)
-    unread = uniform(rng, n, MONTHS) < 0.006 * (1 + np.maximum(enterprises.thin[rows], 0))[:, None]
+    unread = uniform(rng, n, block.months) < 0.006 * (1 + np.maximum(enterprises.thin[rows], 0))[:, None]
     load = skipped(load, unread, np.ones(n, dtype=bool))
     sheet.history("load", load, delayed=uniform(rng, n) < 0.08)
     sheet.number("monthly_load", year_total(load) / 12)
@@ -89,11 +89,11 @@ def social_insurance(block: Block, rng: np.random.Generator) -> Observations:
     level, size = health.levels["staffing"][rows], enterprises.size[rows]
     path = 0.1 * health.paths["staffing"][rows] + 0.7 * block.effects["staffing"][rows]
     drawn = np.exp(1.9 + 0.7 * size[:, None] + 0.3 * normal(rng, n, 1) + path)
-    headcount = np.maximum(np.floor(drawn + 0.5 + 0.15 * normal(rng, n, MONTHS)), 1).astype(np.float32)
-    begun = np.arange(MONTHS) >= health.since[rows][:, None] + 1
+    headcount = np.maximum(np.floor(drawn + 0.5 + 0.15 * normal(rng, n, block.months)), 1).astype(np.float32)
+    begun = np.arange(block.months) >= health.since[rows][:, None] + 1
     troubled = (health.course[rows] == DISTRESS)[:, None] & begun
     often = np.exp(-4.22 - 0.5 * level + 0.9 * normal(rng, n) + 0.3 * enterprises.thin[rows])
-    unpaid = uniform(rng, n, MONTHS) < np.minimum(often[:, None] + 0.12 * troubled, 0.8)
+    unpaid = uniform(rng, n, block.months) < np.minimum(often[:, None] + 0.12 * troubled, 0.8)
     headcount[unpaid] = np.nan
     delayed = np.isin(enterprises.prefecture[rows], (4, 9))
     sheet.history("headcount", headcount, delayed=delayed)
@@ -162,7 +162,7 @@ def environment_agency(block: Block, rng: np.random.Generator) -> Observations:
 def _trouble(block: Block) -> Floats:
     """What courts and the registry hear of: conduct, a little liquidity, distress that is some months old."""
     health = block.health
-    old = (health.course == DISTRESS) & (health.since <= MONTHS - 4)
+    old = (health.course == DISTRESS) & (health.since <= block.months - 4)
     return (-0.9 * health.conduct - 0.3 * health.levels["liquidity"] + 0.8 * old).astype(np.float32)
 
 
@@ -172,6 +172,6 @@ def _filing_gaps(block: Block, rows: Ints, rng: np.random.Generator) -> tuple[Bo
     n = len(rows)
     level, distress = health.levels["sales"][rows], health.course[rows] == DISTRESS
     often = np.exp(-5.62 - 0.4 * level + 0.5 * enterprises.thin[rows] + 0.9 * normal(rng, n))
-    begun = distress[:, None] & (np.arange(MONTHS) >= health.since[rows][:, None])
-    gap = uniform(rng, n, MONTHS) < np.minimum(often[:, None] + 0.05 * begun, 0.6)
+    begun = distress[:, None] & (np.arange(block.months) >= health.since[rows][:, None])
+    gap = uniform(rng, n, block.months) < np.minimum(often[:, None] + 0.05 * begun, 0.6)
     return gap, ~distress & (uniform(rng, n) < 0.9)

@@ -12,9 +12,9 @@ import pytest
 
 from fedrisk.clients.node import Node
 from fedrisk.serving import registry
+from fedrisk.serving.answer_table import flat
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.bank import BankService
-from fedrisk.serving.batch_table import flat
 from fedrisk.serving.book import Book, day_of, month_of
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.score_forms import ScoreRequest

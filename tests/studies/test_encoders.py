@@ -82,7 +82,7 @@ def test_without_noise_a_step_is_the_exact_sum_of_all_offices(kit, tmp_path):
         used = run.nodes[name].store.attempt(run.attempt)
         order = used.row_order(len(ids))
         mine = ids[order][rows.rows[rows.use == 0]]
-        total += EncoderTrainee(design, institution.histories("months", mine)).clipped_sum(
+        total += EncoderTrainee(design, institution.encoder_histories("months", mine)).clipped_sum(
             initial_weights(design, 1), run.results.to_dict()["training"]["clip"], 24
         )
     told = run.results.to_dict()["training"]["norms"][0]

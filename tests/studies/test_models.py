@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from fedrisk.analysis.watch.column_months import together
+from fedrisk.cli.model_drift import counted_features
 from fedrisk.clients.attempt import Attempt
 from fedrisk.models.binning import Bins
 from fedrisk.models.model_part import ModelPart
@@ -13,7 +15,6 @@ from fedrisk.recipes.scorecard.model_parts import part_of
 from fedrisk.serving import registry
 from fedrisk.serving.current import CurrentData
 from fedrisk.serving.drift import read_drift
-from fedrisk.serving.stability import stability
 
 POLICY = {"serving": {"approve": "own_parts"}}
 
@@ -65,7 +66,7 @@ def test_rows_that_are_looked_up_have_the_codes_of_the_study_and_are_as_its_trai
         data.close()
         assert (codes == table_codes(table.frame, bins)).all() and usable[:-1].all() and not usable[-1]
         counted = read_drift(tmp_path / name).bins
-        assert {s.rows for s in stability(bins, part.shares, counted)} == {len(codes)}
+        assert {s.rows for s in together(*counted_features(part), counted)} == {len(codes)}
 
 
 def test_a_part_follows_from_what_the_attempt_kept(run):

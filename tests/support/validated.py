@@ -17,7 +17,7 @@ def calibrated_card():
 def record(seed=0, size=8000):
     """(record, card): histograms of calibration and evaluation by scores of normal classes, with noise."""
     made, rng = calibrated_card(), np.random.default_rng(seed)
-    low, high, within = made._classes()
+    low, high, within = made.classes()
     score = rng.normal(np.where(rng.random(size) < made.rate, low, high), within)
     label = rng.random(size) < made.probability(score)
 

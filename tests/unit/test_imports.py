@@ -40,9 +40,11 @@ LAYERS = {
     "privacy": {"errors", "files", "study"},
     "releases": {"errors", "files", "findings", "study", "data", "secure", "privacy"},
     "models": {"errors", "findings", "progress", "study", "data", "secure", "metrics"},
+    # What a bank wants to hear of loans that it watches.
+    "watch_rules": set(),
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
-        *("errors", "files", "file_rules", "findings", "home", "renamed"),
+        *("errors", "files", "file_rules", "findings", "home", "renamed", "watch_rules"),
         *("study", "toml_file", "data", "privacy", "models"),
     },
     "protocol": {"errors", "study", "data", "secure", "privacy", "releases"},
@@ -101,6 +103,11 @@ LAYERS = {
             "data",
         ),
         *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
+    },
+    # A bank's loans month by month.
+    "watching": {
+        *("errors", "files", "secure", "data", "models", "toml_file", "institution", "watch_rules"),
+        *("clients", "serving", "analysis", "metrics"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
@@ -168,7 +175,7 @@ LAYERS = {
         *("study", "institution", "data", "privacy", "audit", "deploy"),
         *("models", "exports", "clients", "tracebacks", "progress", "user"),
         *("server", "engine", "report", "recipes", "api", "attempt_id", "toml_file", "serving"),
-        *("analysis", "releases", "lab", "attacks"),
+        *("analysis", "releases", "lab", "attacks", "watching", "watch_rules"),
     },
 }
 """What each module or package may import of fedrisk, besides itself."""

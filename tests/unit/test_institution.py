@@ -235,7 +235,7 @@ def test_a_trained_encoder_is_columns_like_any_other(power):
     assert [c.name for c in power.dictionary.features] == ["x"]  # what is read off the table itself
     model = power.load_encoder("load")
     want = en.encode(
-        en.EncoderDesign.from_dict(model.design), model.weights, power.histories("load", table.ids)
+        en.EncoderDesign.from_dict(model.design), model.weights, power.encoder_histories("load", table.ids)
     )
     assert np.array_equal(table.frame[["load_1", "load_2"]].to_numpy(), want, equal_nan=True)
     assert table.frame["load_1"].isna().tolist() == [False] * 5 + [True]  # the sixth has no history
@@ -246,13 +246,13 @@ def test_a_trained_encoder_is_columns_like_any_other(power):
 
 
 def test_histories_come_in_the_order_of_the_ids(power):
-    got = power.histories("load", np.array(["E1", "none", "E3"], dtype=object))
-    same = power.histories("load", np.array(["e1", "none", "e3"], dtype=object))
+    got = power.encoder_histories("load", np.array(["E1", "none", "E3"], dtype=object))
+    same = power.encoder_histories("load", np.array(["e1", "none", "e3"], dtype=object))
     got = got if not np.isnan(got[0]).all() else same
     assert np.isnan(got[1]).all()
     assert (np.diff(got[0, :, 0]) > 0).all()  # 1, 2, .. 6 on the log scale
     with pytest.raises(ConfigError, match=r"no encoder lod \(it has: load\)"):
-        power.histories("lod", np.array(["e1"], dtype=object))
+        power.encoder_histories("lod", np.array(["e1"], dtype=object))
 
 
 def test_new_weights_make_another_table(power):

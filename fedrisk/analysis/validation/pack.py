@@ -1,6 +1,5 @@
 """A whole validation: every check of one model on one sample, with the tables behind it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.analysis.plain import plain_values
 from fedrisk.analysis.validation import calibration_checks, sample_checks
 from fedrisk.analysis.validation.calibration_tests import GradeTest, grade_tests
 from fedrisk.analysis.validation.check import Check, Light, worst
@@ -60,7 +60,7 @@ class Pack:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with schema and version; numbers that are not there are None."""
-        plain: dict[str, Any] = _plain(
+        plain: dict[str, Any] = plain_values(
             {
                 "schema": SCHEMA,
                 "version": VERSION,
@@ -158,15 +158,3 @@ def _first_stated(card: Scorecard, pd: NDArray[np.float64]) -> NDArray[np.float6
         return np.log(pd / (1 - pd))
     level, slope = card.calibration.line
     return np.asarray(card.calibration.centre + (np.log(pd / (1 - pd)) - level) / slope)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (np.floating, float)):
-        return float(value) if math.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value

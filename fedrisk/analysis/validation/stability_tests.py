@@ -1,14 +1,15 @@
 """Whether a score and its columns are spread over the validation sample as over development: PSI and CSI.
 
 The population stability index (Lewis 1994; Siddiqi 2017) is larger than 0 by sampling and noise alone; what these add
-is taken off, and it has an interval and a test (analysis/homogeneity). The same index of a column is called CSI.
+is taken off, and it has an interval and a test (analysis/stability). The same index of a column is called CSI.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedrisk.analysis.drift import holm
-from fedrisk.analysis.homogeneity import Histogram, homogeneity, prepared, stability
+from fedrisk.analysis.homogeneity import Histogram, homogeneity, prepared
+from fedrisk.analysis.stability import stability_of
 from fedrisk.metrics import psi
 
 MOST_BINS = 20
@@ -41,7 +42,7 @@ def shift(name: str, before: Histogram, now: Histogram, *, ordered: bool = True)
     """How far a histogram moved. ordered: whether neighbouring bins may be joined."""
     a, b = prepared(before, now, MOST_BINS if ordered else None)
     found = homogeneity(a, b)
-    index = None if found is None else stability(a, b, found)
+    index = None if found is None else stability_of(a, b, found)
     return Shift(
         name=name,
         before=before.total,

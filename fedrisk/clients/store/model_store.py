@@ -1,6 +1,6 @@
 """Models that serve, or could: the folder ``models`` of an institution's store.
 
-    models/ID/part.json     this institution's part (models/model_part), written once and never changed
+    models/ID/part.json     this institution's part (models/model_part), written once; only a threshold may follow
     models/ID/states.jsonl  a line for each change: time, state, product, champion or challenger, who, by what, why
     models/ID/*             what only this institution has of it: a bank's own models
 
@@ -22,6 +22,7 @@ from fedrisk.attempt_id import meant
 from fedrisk.errors import ConfigError, NothingYet, StoreError
 from fedrisk.files import PUT_BACK, damaged, locked, make_folders, read_kept, write_atomic
 from fedrisk.models.model_part import ModelPart
+from fedrisk.models.warning_point import WarningPoint
 
 PART, STATES = "part.json", "states.jsonl"
 
@@ -173,6 +174,18 @@ class ModelStore:
         kept = part.model_copy(update={"version": 1 + max((p.version for p in earlier), default=0)})
         write_atomic(folder / PART, kept.to_bytes())
         return kept
+
+    def with_warning(self, attempt: str, warning: WarningPoint) -> None:
+        """Give the model of an attempt the threshold of warnings, which is known once the study is over.
+
+        Nothing else of a part ever changes, and a threshold that is there stays. Edited cards have other scores, and
+        none.
+        """
+        with self.changing():
+            for part in self._whole():
+                if (part.attempt, part.edited, part.warning) == (attempt, "", None):
+                    changed = part.model_copy(update={"warning": warning})
+                    write_atomic(self.path / part.model / PART, changed.to_bytes())
 
     def change(self, id: str, change: Change) -> State:
         """Add a change of state, on the disk when this returns; the state after it."""

@@ -10,6 +10,7 @@ from typing import Any
 from fedrisk.data.draft import names
 from fedrisk.data.draft.columns import Proposal, propose
 from fedrisk.data.draft.look import MOST_ROWS, Look, look_at
+from fedrisk.data.draft.months import MonthlySeries, monthly
 from fedrisk.data.draft.reading import notation_of, readable
 from fedrisk.data.draft.roles import (
     KNOWN_LATER,
@@ -52,6 +53,7 @@ class Draft:
         left_out: the others, with the reason.
         telling: described columns that tell the outcome nearly for sure. By the rows' labels: for the screen of the
             table's owner, and nothing in the dictionary goes by it.
+        series: monthly series, of which history columns are proposed in place of a column for each month.
     """
 
     settings: dict[str, Any]
@@ -66,6 +68,12 @@ class Draft:
     columns: tuple[Proposal, ...]
     left_out: tuple[Proposal, ...]
     telling: tuple[str, ...] = ()
+    series: tuple[MonthlySeries, ...] = ()
+
+    @property
+    def computed(self) -> int:
+        """How many columns are to be computed from monthly series."""
+        return sum(len(s.rules) for s in self.series)
 
     @property
     def features(self) -> tuple[Proposal, ...]:
@@ -110,7 +118,7 @@ def draft_dictionary(
             "looks like an outcome, which a bank alone brings; describe it if it is known before the loan"
         )
         proposals.append(Proposal(source=label.column, left_out=reason))
-    described = tuple(p for p in proposals if p.left_out is None)
+    series, described = monthly([p for p in proposals if p.left_out is None])
     return Draft(
         settings=settings,
         table="the database" if source.is_database else Path(source.source).name,
@@ -124,6 +132,7 @@ def draft_dictionary(
         columns=described,
         left_out=tuple(p for p in proposals if p.left_out is not None),
         telling=_telling(described, by_name, label) if kind == "bank" else (),
+        series=series,
     )
 
 

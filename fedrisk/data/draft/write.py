@@ -14,6 +14,7 @@ from fedrisk.data.dictionary import FILL_IN
 from fedrisk.data.draft.columns import Proposal
 from fedrisk.data.draft.draft import Draft
 from fedrisk.data.draft.look import RARE
+from fedrisk.data.draft.months import MonthlySeries
 
 CONFIRM = "# CONFIRM"
 """With this begins the comment of a line that somebody has to confirm."""
@@ -72,8 +73,12 @@ def dictionary_text(draft: Draft, *, horizon: str | None = None) -> str:
         lines.append(f"as_of = {toml(draft.names[draft.as_of])}  # the date as of which a row was observed")
     for column in draft.columns:
         lines += ["", *_column_lines(column, draft.names[column.source])]
+    for series in draft.series:
+        lines += _history_lines(series)
     if draft.kind == "bank":
         lines += ["", *_label_lines(draft, horizon)]
+    if draft.series:
+        lines += ["", *_histories_lines(draft.series)]
     if draft.left_out:
         lines += ["", *_left_out_lines(draft.left_out)]
     return "\n".join(lines) + "\n"
@@ -141,6 +146,38 @@ def _column_lines(p: Proposal, name: str) -> list[str]:
         mark = f"{CONFIRM}: {said}" if key in p.confirm else f"# {said}" if said else ""
         lines.append(f"{key} = {toml(value)}" + (f"  {mark}" if mark else ""))
     return [*lines, "drafted = true"] if p.kind != "date" else lines
+
+
+def _history_lines(series: MonthlySeries) -> list[str]:
+    lines = []
+    for rule in series.rules:
+        head = {
+            "name": f"{series.name}_{rule.kind}",
+            "history": series.name,
+            "kind": rule.kind,
+            "months": rule.months,
+        }
+        head |= {} if rule.before is None else {"before": rule.before}
+        stated = [f"{k} = {toml(v)}" for k, v in head.items()]
+        stated[1] += (
+            f"  {CONFIRM}: computed from {series.months} monthly columns; look at the bounds in [histories]"
+        )
+        lines += ["", "[[dictionary.columns]]", *stated, "drafted = true"]
+    return lines
+
+
+def _histories_lines(series: Sequence[MonthlySeries]) -> list[str]:
+    lines = [
+        "# Months of these series stand in columns SERIES_m01 (oldest) to SERIES_mNN. Put this into the institution's",
+        "# file, with the bounds corrected: what a month can be, not what it happens to be. docs/history-columns.md",
+        "# [histories]",
+        '# source = "FILE"  # the file with these columns, one row per enterprise',
+        f"# months = {max(s.months for s in series)}",
+    ]
+    for s in series:
+        stated = {"name": s.name, "low": s.low, "high": s.high}
+        lines += ["# [[histories.series]]", *(f"# {key} = {toml(value)}" for key, value in stated.items())]
+    return lines
 
 
 def _label_lines(draft: Draft, horizon: str | None) -> list[str]:

@@ -36,7 +36,7 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
 
 def beforehand(node: Node, study: Study, table: Table, research_seed: int | None) -> None:
     """ConfigError or DataError where histories cannot be read, or break their rules."""
-    node.institution.histories(EncoderSettings.of(study).name, table.ids)
+    node.institution.encoder_histories(EncoderSettings.of(study).name, table.ids)
 
 
 def order(node: Node, request: Payload) -> Payload:
@@ -87,7 +87,7 @@ def _agreed(attempt: Attempt, rows: int) -> tuple[dict[str, Any], float]:
 
 def _ready(attempt: Attempt, rows: NDArray[np.int64]) -> None:
     name, institution = EncoderSettings.of(attempt.study).name, attempt.node.institution
-    attempt.state.put("histories", institution.histories(name, attempt.read().ids[rows]))
+    attempt.state.put("histories", institution.encoder_histories(name, attempt.read().ids[rows]))
 
 
 def _trainee(attempt: Attempt, design: Mapping[str, Any]) -> Trainee:

@@ -52,6 +52,8 @@ def refuse_same_name(node: Node, features: Sequence[Feature]) -> None:
 def find_external(node: Node, study: Study, research_seed: int | None) -> str:
     """The attempt whose scores are the input: of study ``network.external``, with exactly these holders, the latest.
 
+    It may be about another label: the score is a column like others, and says of each customer what it says.
+
     DataError where there is none. PolicyError where it was a research run and this is none, since a score fitted
     without privacy would carry records of others past the noise.
     """

@@ -22,6 +22,7 @@ from fedrisk.recipes.network.start import stated
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.knowledge import Beforehand
+from fedrisk.server.own_run import own_run, refuse_other_label
 from fedrisk.study import BANK, Study
 
 MOST_SOURCE = 200
@@ -45,6 +46,7 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
             )
         return _beforehand(study, known)
     known, intercept = read_start(settings.start, research=research)
+    refuse_other_label(f"network.start: {settings.start}", study, own_run(Path(settings.start), hub))
     full = settings.model_copy(update={"known": stated(known, intercept)})
     return _beforehand(study.model_copy(update={"settings": full.model_dump(mode="json")}), known)
 

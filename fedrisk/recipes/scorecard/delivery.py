@@ -42,6 +42,7 @@ from fedrisk.models.own_model import FILE, OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import matrices
+from fedrisk.recipes.scorecard.evaluation_bins import evaluation_edges
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.model_parts import keep_part
 from fedrisk.recipes.scorecard.own_verdict import own_figures
@@ -123,7 +124,7 @@ def deliver(node: Node, request: Payload) -> Payload:
     """The calibrated card -> the bank's scores and models (kept), evaluation histogram (out)."""
     attempt = node.attempt(request)
     card = told_calibration(attempt)
-    edges = card.score_bins(attempt.study.evaluation.bins)
+    edges = evaluation_edges(attempt.study, card)
     scored = cache(lambda: scored_by(attempt, card))
     frame = cache(lambda: _frame(attempt, card, scored()))
 

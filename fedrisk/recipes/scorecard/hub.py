@@ -22,6 +22,7 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
 from fedrisk.recipes.scorecard.brought import brought
+from fedrisk.recipes.scorecard.evaluation_bins import evaluation_edges
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.fitting import (
     Facts,
@@ -47,6 +48,7 @@ from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.themes import said_of, score_sums
 from fedrisk.recipes.scorecard.verdict import verdict
+from fedrisk.recipes.scorecard.warning_hub import tell_totals
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
@@ -232,7 +234,7 @@ def _deliver(
     answers = exchange("deliver", "card, evaluation histogram", dict.fromkeys(study.banks, Payload()))
     if not evaluated(study, roster.statements):
         return
-    edges = card.score_bins(study.evaluation.bins)
+    edges = evaluation_edges(study, card)
     take_evaluation(
         sums,
         plan,
@@ -249,3 +251,5 @@ def _deliver(
             card.probability(scores[::-1]),
         ),
     )
+    if study.warning is not None and roster.research_seed is None:
+        tell_totals(sums)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from fedrisk.analysis.past_studies import not_to_be_remembered, past_study
+from fedrisk.analysis.past_studies import label_of, not_to_be_remembered, past_study
 from fedrisk.attempt_id import short
 from fedrisk.errors import ConfigError, EnvelopeError, StoreError
 from fedrisk.findings import Finding
@@ -26,6 +26,7 @@ from fedrisk.releases.record import ReleaseRecord
 from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.knowledge import Beforehand
+from fedrisk.server.own_run import own_run, refuse_other_label
 from fedrisk.server.runs import Run, Runs
 from fedrisk.study import Study
 
@@ -35,6 +36,7 @@ _WHY = {
     "private": "had privacy, and a research run holds out other enterprises",
     "same": "is an attempt at this very study",
     "purpose": "was for another purpose",
+    "label": "was about another label, and default, distress or late payment are different things to learn",
     "apart": "has no institution in common with this study",
     "strangers": "has numbers of an institution that is not here, which others who are here were never told",
     "holdout": "trained on enterprises that this study holds out ([holdout] is another one)",
@@ -61,7 +63,7 @@ def look_up(study: Study, hub: Hub, research: bool) -> Beforehand:
     if not settings.asks_before:
         return Beforehand(study=study, plan=make_plan)
     memory, findings = _memory(study, settings, hub, research)
-    prior = None if settings.prior is None else find_prior(settings.prior, research)
+    prior = None if settings.prior is None else find_prior(settings.prior, research, study.label_name)
     if prior is not None:
         _refuse_own(str(settings.prior), study, hub)
     known = Knowledge(memory=memory, prior=prior)
@@ -90,27 +92,13 @@ def _refuse_own(name: str, study: Study, hub: Hub) -> None:
     would seem nearly certain. Memory also looks at purpose and hold-out, which a file cannot be asked for.
     """
     own = own_run(Path(name), hub)
+    refuse_other_label(f"scorecard.prior: {name}", study, own)
     members = {str(m["name"]) for m in (own.content["institutions"] if own else ())}
     if own is not None and members & {*study.banks, *study.holders}:
         raise ConfigError(
             f"scorecard.prior: {name} is of run {short(own.attempt)} of study {own.study}, of this hub and of the same "
             f'institutions; state memory = "{own.study}" instead, which counts its enterprises once'
         )
-
-
-def own_run(path: Path, hub: Hub) -> Run | None:
-    """The run of this hub whose record, or very card, a file holds; None where it is of none."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    runs = Runs(hub)
-    if content[:2] == b"PK":
-        record = ReleaseRecord.from_bytes(content)
-        return runs.find(record.attempt) if record.attempt in runs.attempts() else None
-    kept = (runs.path / attempt / "scorecard.json" for attempt in runs.attempts())
-    same = (k.parent.name for k in kept if k.is_file() and k.read_bytes() == content)
-    return next((runs.find(attempt) for attempt in same), None)
 
 
 def _beforehand(
@@ -132,9 +120,10 @@ def finished_named(name: str, hub: Hub) -> PastStudy:
     return past_study(_record(run, hub, runs), str(run.ended))
 
 
-def purpose_of(past: PastStudy, hub: Hub) -> str:
-    """For what purpose institutions released it."""
-    return str(Runs(hub).find(past.attempt).content["purpose"])
+def aim_of(past: PastStudy, hub: Hub) -> tuple[str, str]:
+    """For what purpose institutions released it, and of which label."""
+    content = Runs(hub).find(past.attempt).content
+    return str(content["purpose"]), label_of(content)
 
 
 def finished_records(names: Sequence[str], hub: Hub) -> list[ReleaseRecord]:
@@ -198,7 +187,7 @@ def _fitting(
         if past is not None:
             taken += 1
             yield past
-        elif why in ("strangers", "holdout", "early", "damaged"):
+        elif why in ("strangers", "label", "holdout", "early", "damaged"):
             findings.append(_left_out(run, why))
 
 

@@ -5,6 +5,7 @@ kept; all of them name the model alike, by the study, the attempt and the card b
 which have no privacy, leave no model.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,17 +14,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.analysis.card_sums import noise_variance
 from fedrisk.clients.attempt import Attempt
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.card_pairs import bin_shares
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.given_points import most_values
-from fedrisk.models.model_part import FRESH_DAYS, GivenSum, ModelPart, model_id
+from fedrisk.models.index_scale import IndexScale, index_scale
+from fedrisk.models.model_part import FRESH_DAYS, GivenSum, ModelPart, ServedIndex, model_id
 from fedrisk.models.readable import readable
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.edited import state_after
-from fedrisk.recipes.scorecard.prepared import told_calibration, told_card, told_counts, told_source
-from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, spans_of, sums_of
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
+from fedrisk.recipes.scorecard.prepared import (
+    told_calibration,
+    told_card,
+    told_counts,
+    told_released_calibration,
+    told_source,
+)
+from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, is_index, spans_of, sums_of
+from fedrisk.recipes.scorecard.warning_node import threshold
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -40,7 +51,8 @@ def part_of(attempt: Attempt) -> ModelPart:
     calibrated = told_calibration(attempt) if attempt.role == BANK else None
     # A bank keeps the card as it is; how enterprises spread over bins is for what holders give.
     weights = () if attempt.role == BANK else told_counts(attempt)[2].weight
-    return _part(attempt, _Told(card, calibrated, weights, text))
+    part = _part(attempt, _Told(card, calibrated, weights, text))
+    return part.model_copy(update={"warning": threshold(attempt)})
 
 
 def edited_part_of(attempt: Attempt, edited: EditedCard) -> ModelPart:
@@ -55,6 +67,11 @@ def edited_part_of(attempt: Attempt, edited: EditedCard) -> ModelPart:
     wrong = edited.broken() if edited.history else ["nothing of it was edited"]
     if wrong or edited.attempt != attempt.state.id:
         raise ConfigError(f"the edited card is not taken: {'; '.join(wrong) or 'it is of another study'}")
+    if is_index(attempt):
+        raise ConfigError(
+            "the scale of an index is of the scores that its study released, and an edited card has others; run a "
+            "study without the columns that you took out"
+        )
     source = told_source(attempt)
     told = source.calibration is not None
     state = state_after(source, edited.edits, (edited.first, edited.card if told else None))
@@ -110,12 +127,14 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
         study=study.digest(),
         attempt=attempt.state.id,
         purpose=study.purpose,
+        label=study.label,
         banks=study.banks,
         holders=study.holders,
         institution=attempt.name,
         role=attempt.role,
         fresh_days=study.serving.fresh_days or FRESH_DAYS,
         values=_values(attempt, card),
+        index=_index(attempt, card),
     )
     if attempt.role == BANK:
         return common.model_copy(
@@ -138,6 +157,7 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
             "readable": _readable(attempt, card),
             "shares": [(weight[j] / weight[j].sum()).tolist() for j in places],
             "encoders": _encoders(attempt, {card.bins[j].feature.column for j in places}),
+            "computed": _computed(attempt, {card.bins[j].feature.column for j in places}),
         }
     )
 
@@ -170,11 +190,52 @@ def _encoders(attempt: Attempt, columns: set[str]) -> dict[str, str]:
     return {name: model.digest() for name, model in trained.items() if model is not None}
 
 
+def _index(attempt: Attempt, card: Scorecard) -> ServedIndex | None:
+    """What makes it an operating health index, where the study asks for one; the scale is for banks to work out."""
+    if not is_index(attempt):
+        return None
+    moving = {f.name for f in attempt.plan.features if f.moving}
+    bank = attempt.role == BANK
+    mine = [
+        b.feature
+        for b in card.bins
+        if b.feature.is_column and (bank or b.feature.institution == attempt.role)
+    ]
+    said = [(f.name in moving, f.name if bank else f.column) for f in mine]
+    return ServedIndex(
+        moving=tuple(name for moves, name in said if moves),
+        still=tuple(name for moves, name in said if not moves),
+        scale=_scale(attempt, card) if bank else None,
+    )
+
+
+def _scale(attempt: Attempt, card: Scorecard) -> IndexScale | None:
+    """The index's scale by the calibration histogram, whose scores are those of the card that is not calibrated.
+
+    None where its noise leaves no scale: such a model is not approved (serving/registry).
+    """
+    block = told_released_calibration(attempt).block(BANK)
+    counts, variance = block.total.sum(axis=1), 2 * noise_variance(block)
+    with contextlib.suppress(ConfigError):
+        return index_scale(card.calibration_bins(CALIBRATION_BINS), counts, variance)
+    return None
+
+
+def _computed(attempt: Attempt, columns: set[str]) -> dict[str, str]:
+    """Digests of the rules by which some of these columns are computed from this holder's histories."""
+    dictionary = attempt.node.institution.dictionary
+    rules = {} if dictionary is None else dictionary.computed
+    return {name: rule.digest for name, rule in rules.items() if name in columns}
+
+
 def _values(attempt: Attempt, card: Scorecard) -> int | None:
     """Most different values of a sum of what holders give; None where there are none."""
     sums = sums_of(attempt)
     return max(
-        (most_values(spans_of(card, one).values(), grid_step(attempt, card, one)) for one in sums),
+        (
+            most_values(spans_of(card, one, near=is_index(attempt)).values(), grid_step(attempt, card, one))
+            for one in sums
+        ),
         default=None,
     )
 

@@ -52,6 +52,7 @@ from fedrisk.recipes.scorecard.scoring import (
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.recipes.scorecard.state import ScorecardState, SecondState
 from fedrisk.recipes.scorecard.told_knowledge import KNOWLEDGE, check_known
+from fedrisk.recipes.scorecard.warning_node import WARN
 from fedrisk.releases.release import Block, Product, Release, product_label, products
 from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.product import Shape, left_share, mask, right_share, with_last
@@ -392,4 +393,5 @@ ACTIONS: tuple[Action, ...] = (
         scores="taken",
     ),
     Action(name="deliver", serve=deliver, tells={"calibration": CALIBRATED}, last=True),
+    WARN,
 )

@@ -19,7 +19,7 @@ from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import calibration_release, counts_release
 from fedrisk.recipes.scorecard.pairing import PAIRS
 from fedrisk.recipes.scorecard.remembering import taken_over
-from fedrisk.recipes.scorecard.settings import ScorecardSettings
+from fedrisk.recipes.scorecard.settings import ScorecardSettings, indexed
 from fedrisk.releases.budget import split, total_mu
 from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import planned_evaluation
@@ -42,7 +42,8 @@ def make_plan(
     """
     total, training, settings = total_mu(study), training_rows(study, rows), ScorecardSettings.of(study)
     prices = {private: _prices(total, settings, private) for private in (True, False)}
-    features = taken_over([f for f in features if f.name not in settings.left_out], known.memory)
+    features = indexed(study, [f for f in features if f.name not in settings.left_out])
+    features = taken_over(features, known.memory)
     counted = choose_columns(study, features, training, prices[True]["counts"])
     bearable = choose_edges(study, counted.features, training, prices[True]["edges"], prices[False]["counts"])
     features, mus = bearable.features, prices[bearable.private]

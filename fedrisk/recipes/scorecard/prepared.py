@@ -206,9 +206,13 @@ def told_source(attempt: Attempt) -> CardSource:
     )
     if attempt.role != BANK:
         return source
+    return replace(source, calibration=told_released_calibration(attempt), released=told_calibration(attempt))
+
+
+def told_released_calibration(attempt: Attempt) -> ReleasedSums:
+    """The calibration histogram as this bank was told it, (score bins, 2) by label; see :func:`told_calibration`."""
     rows, release = float(facts_of(attempt).training), attempt.plan.release("calibration")
-    released = checked_totals(release, attempt.told("calibration").blobs, rows, signed=False)
-    return replace(source, calibration=released, released=told_calibration(attempt))
+    return checked_totals(release, attempt.told("calibration").blobs, rows, signed=False)
 
 
 def told_designs(attempt: Attempt) -> Designs:

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 from fedrisk.analysis.card_sums import CardSums
+from fedrisk.analysis.past_studies import label_of
 from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.models.prior import Prior
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleaseRecord
+from fedrisk.study import DEFAULT_LABEL
 
 GENERIC = "generic"
 """The prior that ships with fedrisk."""
@@ -17,11 +19,11 @@ MOST_SOURCE = 200
 """Letters of a prior's source at most."""
 
 
-def find_prior(name: str, research: bool) -> Prior:
+def find_prior(name: str, research: bool, label: str = DEFAULT_LABEL) -> Prior:
     """Curves known from elsewhere, of a scorecard or release record, or the ones that ship.
 
-    research: whether they are for a research run; no other study takes those of one. ConfigError where the file cannot
-    be read, or may not be used.
+    research: whether they are for a research run; no other study takes those of one. label: that the study is about,
+    and a record has to be of the same. ConfigError where the file cannot be read, or may not be used.
     """
     if name == GENERIC:
         return Prior.generic()
@@ -33,21 +35,26 @@ def find_prior(name: str, research: bool) -> Prior:
             'or "generic"'
         ) from None
     try:
-        return prior_of(Path(name).name, content, research=research)
+        return prior_of(Path(name).name, content, research=research, label=label)
     except (ConfigError, EnvelopeError) as error:
         raise ConfigError(f"scorecard.prior: {name}: {error}") from None
 
 
-def prior_of(name: str, content: bytes, *, research: bool) -> Prior:
+def prior_of(name: str, content: bytes, *, research: bool, label: str = DEFAULT_LABEL) -> Prior:
     """The curves of a file, by its content: from a record those of its counts and of its card, from a card its own.
 
-    ConfigError where it is neither, or of a research run and not for one; EnvelopeError where a record is not as its
-    hub signed it.
+    ConfigError where it is neither, of a research run and not for one, or of another label; EnvelopeError where
+    a record is not as its hub signed it.
     """
     if content[:2] == b"PK":
         record = ReleaseRecord.from_bytes(content)
         record.verify()
         _check_private(record.research, research)
+        if label_of(record.study) != label:
+            raise ConfigError(
+                f'it is of a study about label "{label_of(record.study)}", and this one is about "{label}"; take a '
+                "study of the same label"
+            )
         source = f"study {record.study['name']} of hub {record.hub[:16]} ({name})"
         sums = CardSums.of(record)
         return Prior.from_sums(sums.bins, sums.counts, _short(source), refit(record))

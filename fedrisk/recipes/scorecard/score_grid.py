@@ -22,10 +22,15 @@ from fedrisk.models.given_points import (
     merged_bands,
     sum_shares,
 )
+from fedrisk.models.index_scale import INDEX_VALUES
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.prepared import told_counts
+from fedrisk.recipes.scorecard.settings import NONE, ScorecardSettings
 from fedrisk.recipes.scorecard.themes import ScoreSum, numbers_of, score_sums, values_of_each
 from fedrisk.study import BANK
+
+REACH = 3.0
+"""Standard deviations of a holder's points to both sides of their mean within which an index tells them apart."""
 
 Weights = Sequence[NDArray[np.float64]]
 
@@ -59,7 +64,7 @@ def given_points(
         h: sum(card.bins[j].feature.is_column and len(set(known[j])) > 1 for j in one.places(card, h))
         for h in one.holders
     }
-    spans, step = spans_of(card, one), grid_step(attempt, card, one)
+    spans, step = spans_of(card, one, near=is_index(attempt)), grid_step(attempt, card, one)
     if policy.scores == "points" or sum(n >= policy.band_columns for n in columns.values()) >= 2:
         return GivenPoints.grid(*spans[role], step=step)
     weights = told_counts(attempt)[2].weight if weights is None else weights
@@ -89,9 +94,27 @@ def _spread(points: Sequence[Sequence[int]], weights: Sequence[np.ndarray]) -> f
     return float(np.sqrt(max(variance, 0.0)))
 
 
-def spans_of(card: Scorecard, one: ScoreSum) -> dict[str, tuple[int, int]]:
-    """Least and greatest sum of points of each holder of a sum."""
-    return {h: _span([card.points[j] for j in one.places(card, h)]) for h in one.holders}
+def is_index(attempt: Attempt) -> bool:
+    """Whether the study makes an operating health index."""
+    return ScorecardSettings.of(attempt.study).index != NONE
+
+
+def spans_of(card: Scorecard, one: ScoreSum, *, near: bool = False) -> dict[str, tuple[int, int]]:
+    """Least and greatest sum of points of each holder of a sum, as it is given.
+
+    near: what is more than `REACH` standard deviations from the mean counts as that, by the card's released figures, as
+    for an index: nearly all enterprises are between, and its few numbers are spent on these.
+    """
+    found = {}
+    for h in one.holders:
+        places = one.places(card, h)
+        low, high = _span([card.points[j] for j in places])
+        if near:
+            mean, sd = sum(card.averages[j] for j in places), card.partial_sd[h]
+            least, most = round(mean - REACH * sd), round(mean + REACH * sd)
+            low, high = max(low, min(least, high)), min(high, max(most, low))
+        found[h] = low, high
+    return found
 
 
 def grid_step(attempt: Attempt, card: Scorecard, one: ScoreSum) -> int:
@@ -104,8 +127,11 @@ def grid_step(attempt: Attempt, card: Scorecard, one: ScoreSum) -> int:
     if attempt.role != BANK and attempt.name in limits:
         today = attempt.node.institution.policy.score_values
         limits[attempt.name] = min(limits[attempt.name], today)
+    if is_index(attempt):
+        # An index is one of so many numbers, so no sum behind it needs more.
+        limits = {h: min(limit, INDEX_VALUES) for h, limit in limits.items()}
     each = min(values_of_each(limit, numbers_of(sums, h)) for h, limit in limits.items())
-    return common_step(spans_of(card, one).values(), each)
+    return common_step(spans_of(card, one, near=is_index(attempt)).values(), each)
 
 
 def _span(points: Sequence[Sequence[int]]) -> tuple[int, int]:

@@ -121,6 +121,10 @@ class ScorecardSettings(Settings):
     a tenth of the budget. Not by default: measured (benchmarks/interactions), they close half of the gap to boosting
     where interactions are strong, at epsilon 3, and cost .001 to .004 AUC where there are few.
 
+    index: whether the card serves an operating health index (docs/health-index.md). Then banks bring labels alone, none
+    of their columns. ``histories``: of columns that holders compute from monthly histories, all of which are known as
+    of earlier months. ``all``: of all columns of holders; those without a history count in every month as they are now.
+
     themes: in which sums banks are given the holders' points. None: in one. ``holders``: in one for each holder. Else
     by name of the theme, its holders or their columns. Whose policy does not allow it stays in one sum with the others
     (recipes/scorecard/themes).
@@ -134,6 +138,7 @@ class ScorecardSettings(Settings):
     prior: Text | None = None
     known: Known | None = None
     pairs: Literal["none", "auto"] = NONE
+    index: Literal["none", "histories", "all"] = NONE
     themes: (
         Literal["holders"]
         | Annotated[dict[Name, list[Part]], Field(min_length=1, max_length=MOST_THEMES)]
@@ -178,7 +183,7 @@ class ScorecardSettings(Settings):
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not asked for or chosen: studies from before there was any of it keep their digest."""
         content: dict[str, Any] = handler(self)
-        usual = {"memory": NONE, "second": "auto", "left_out": {}, "pairs": NONE}
+        usual = {"memory": NONE, "second": "auto", "left_out": {}, "pairs": NONE, "index": NONE}
         return {k: v for k, v in content.items() if v is not None and (k not in usual or v != usual[k])}
 
 
@@ -203,10 +208,23 @@ def check_members(study: Study, features: Sequence[Feature] | None = None) -> No
             f"scorecard.left_out names {unknown[0]}, and no institution brings it; write it as institution.column, or "
             "take it out"
         )
-    features = [f for f in features if f.name not in left_out]
+    features = indexed(study, [f for f in features if f.name not in left_out])
+    if not features:
+        raise ConfigError(
+            "scorecard.index: no holder brings a column for it; declare columns with history = SERIES in a holder's "
+            'dictionary, or state index = "all"'
+        )
     without = [r for r in study.roles if r != BANK and not any(f.institution == r for f in features)]
     if without:
         raise ConfigError(f"{', '.join(without)} brings no feature; add columns or leave it out of the study")
+
+
+def indexed(study: Study, features: Sequence[Feature]) -> list[Feature]:
+    """Features that a study may count: of an index those of holders, or of these the ones that histories give."""
+    index = ScorecardSettings.of(study).index
+    if index == NONE:
+        return list(features)
+    return [f for f in features if f.institution != BANK and (f.moving or index == "all")]
 
 
 def _check_themes(study: Study, features: Sequence[Feature] | None) -> None:
@@ -250,7 +268,8 @@ def spared(settings: Mapping[str, Any], names: Collection[str]) -> Mapping[str, 
 
 def asks(study: Study) -> tuple[str, ...]:
     """Themes, and what is remembered and known beforehand, for a person who decides about the study."""
-    known, told = ScorecardSettings.of(study).known, (*_asked_themes(study), *_asked_pairs(study))
+    known = ScorecardSettings.of(study).known
+    told = (*_asked_index(study), *_asked_themes(study), *_asked_pairs(study))
     if known is None or known.digest is None:
         return told
     said = [
@@ -261,6 +280,17 @@ def asks(study: Study) -> tuple[str, ...]:
     if known.prior is not None:
         said.append(f"begins from curves known beforehand: {known.prior.source}")
     return (*told, *said, f"what it knows beforehand has digest {known.digest}")
+
+
+def _asked_index(study: Study) -> tuple[str, ...]:
+    index = ScorecardSettings.of(study).index
+    if index == NONE:
+        return ()
+    columns = "columns computed from monthly histories" if index == "histories" else "all columns"
+    return (
+        f"makes an operating health index of {columns} of its holders, which may be asked of up to 18 months where "
+        "policies allow it (policy.serving.index_months); banks bring labels alone",
+    )
 
 
 def _asked_pairs(study: Study) -> tuple[str, ...]:

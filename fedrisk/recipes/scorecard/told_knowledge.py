@@ -28,6 +28,7 @@ KNOWLEDGE = Form(body=KnowledgePart, blobs={"file": BlobForm(dtype="uint8", most
 
 _UNFIT = {
     "purpose": "was for another purpose",
+    "label": "was about another label",
     "apart": "has no institution in common with this study",
     "strangers": "has numbers of an institution that is not here",
     "holdout": "trained on enterprises that this study holds out",

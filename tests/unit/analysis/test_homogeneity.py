@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from fedrisk.analysis.homogeneity import Histogram, homogeneity, prepared, stability
+from fedrisk.analysis.homogeneity import Histogram, homogeneity, prepared
+from fedrisk.analysis.stability import stability_of
 
 PAIRS = 150
 TOLERANCE = 0.0445
@@ -67,7 +68,7 @@ def test_a_shift_is_found_and_its_size_estimated():
     new = Histogram.of(rng.poisson(8000 * moved) + rng.normal(0, 10, 8), 100.0)
     found = homogeneity(old, new)
     true = float(((moved - shares) * np.log(moved / shares)).sum())
-    index = stability(old, new, found)
+    index = stability_of(old, new, found)
     assert found.p < 1e-6
     assert index.low < true < index.high
 
@@ -84,7 +85,7 @@ def test_intervals_of_the_index_cover_at_their_rate(shift, pairs):
         q /= q.sum()
         old = Histogram.of(rng.poisson(10_000 * p) + rng.normal(0, 10, 8), 100.0)
         new = Histogram.of(rng.poisson(10_000 * q) + rng.normal(0, 10, 8), 100.0)
-        index = stability(old, new, homogeneity(old, new))
+        index = stability_of(old, new, homogeneity(old, new))
         true = float(((q - p) * np.log(q / p)).sum())
         covered += index is not None and index.low - 1e-9 <= true <= index.high
     # Less three deviations.

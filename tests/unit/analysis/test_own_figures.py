@@ -97,15 +97,15 @@ def test_the_value_of_a_column_and_of_one_that_says_nothing(rows):
 
 
 def test_customers_that_moved_are_found(rows):
-    assert {s.verdict for s in score_shifts(rows, "scorecard")} <= {"stable", "unclear"}
+    assert {s.index.verdict for s in score_shifts(rows, "scorecard")} <= {"stable", "unclear"}
     moved = np.where(rows.rows_of("holdout"), rows.score - 30, rows.score)
     use = np.where(rows.rows_of("training"), rows.points["use"], -9)
     other = replace(rows, score=moved, points={**rows.points, "use": use})
     held = next(s for s in score_shifts(other, "scorecard") if s.name == "holdout")
-    assert held.verdict == "moved" and held.points < -20
+    assert held.index.verdict == "moved" and held.points < -20
     first, *rest = column_shifts(other)
-    assert first.name == "use" and first.verdict == "moved"
-    assert {s.verdict for s in rest} <= {"stable", "unclear"}
+    assert first.name == "use" and first.index.verdict == "moved"
+    assert {s.index.verdict for s in rest} <= {"stable", "unclear"}
 
 
 def test_both_parts_of_the_score(rows):

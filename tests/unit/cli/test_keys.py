@@ -32,7 +32,7 @@ def test_examples_are_taken_by_the_model(key):
     content = tomllib.loads(key.example)
     assert list(content) == [key.name]
     _, model = keys.models()[key.section]
-    field = model.model_fields[key.name]
+    field = next(f for name, f in model.model_fields.items() if key.name == (f.alias or name))
     if key.name in ("bins", "special", "folder", "delimiter", "percent"):
         return  # read by validators of the whole, which the tests of dictionaries and tables look at
     whole = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation

@@ -15,7 +15,8 @@ from fedrisk.data.source import TableSource
 from fedrisk.data.table import read_table
 from fedrisk.errors import DataError
 from fedrisk.models.binning import Bins
-from fedrisk.models.histories import EncoderRule, Series, arranged, on_unit_scale, scaled
+from fedrisk.models.histories import EncoderRule, arranged, on_unit_scale, scaled
+from fedrisk.models.series import Series
 
 COLUMN = [{"name": "f", "kind": "flag", "meaning": "m"}]
 

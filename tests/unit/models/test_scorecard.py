@@ -210,7 +210,7 @@ def test_probabilities_of_bins_are_means_of_scores_in_them():
     the thinnest bin and a spread of at most a third of the mean, that is more than twice the standard error."""
     c = card(gap=40.0)
     rng = np.random.default_rng(0)
-    low, high, within = c._classes()
+    low, high, within = c.classes()
     label = rng.random(400_000) < c.rate
     score = np.where(label, low, high) + within * rng.standard_normal(len(label))
     edges = c.score_bins(12)

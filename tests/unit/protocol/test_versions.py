@@ -20,7 +20,7 @@ def spoken(*protocols, study_format=1):
 
 
 def test_a_version_reads_its_own_protocol_and_the_one_before():
-    assert Spoken.here() == Spoken(protocols=(2, 3), fedrisk=fedrisk.__version__, study_format=2)
+    assert Spoken.here() == Spoken(protocols=(2, 3), fedrisk=fedrisk.__version__, study_format=3)
     check_of_hub(3)
     check_of_hub(2)
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fedrisk.errors import ConfigError, LaterError, PeerError, QuotaError, Stopped
+from fedrisk.serving.answer_table import table_of
 from fedrisk.serving.batch import Order, run
 from fedrisk.serving.batch_folder import BatchFolder
 from fedrisk.serving.batch_list import ListFile, counted
@@ -50,10 +51,11 @@ class Service:
     def __init__(self, asking):
         self.asking = asking
 
-    def score(self, request):
+    def table(self, request, bins=()):
         if self.asking is not None:
             self.asking.ask(None, request.ids)
-        return [self.one(i, c) for i, c in zip(request.ids, request.consents or [""] * 1000, strict=False)]
+        consents = request.consents or [""] * 1000
+        return table_of([self.one(i, c) for i, c in zip(request.ids, consents, strict=False)])
 
     def one(self, id, consent):
         number = int(id[1:])

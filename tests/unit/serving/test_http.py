@@ -341,7 +341,7 @@ def test_the_description_is_whole(client: Client) -> None:
     document = client.call("GET", "/openapi.json", Authorization="").body
     OpenAPI.model_validate(document)
     assert document["openapi"].startswith("3.0.")
-    assert set(document["paths"]) == {"/v1/scores", "/v1/models", "/v1/health"}
+    assert set(document["paths"]) == {"/v1/scores", "/v1/index", "/v1/models", "/v1/health"}
     text = json.dumps(document)
     for reference in set(re.findall(r'"#/components/schemas/(\w+)"', text)):
         assert reference in document["components"]["schemas"]

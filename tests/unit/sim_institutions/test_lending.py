@@ -9,7 +9,13 @@ from sim_institutions.random_streams import stream
 
 def lent(block, asked):
     return lend(
-        block.profile, block.enterprises, block.health, block.geography, asked, block.seed, block.number
+        block.profile,
+        block.enterprises,
+        block.health.levels,
+        block.geography,
+        asked,
+        block.seed,
+        block.number,
     )
 
 
@@ -34,7 +40,7 @@ def test_banks_that_ask_for_more_lend_less(block):
 
 
 def test_merit_follows_liquidity(block):
-    shown = merit(block.health, stream(1, "x"))
+    shown = merit(block.health.levels, stream(1, "x"))
     assert np.corrcoef(shown, block.health.levels["liquidity"])[0, 1] > 0.4
 
 
@@ -44,7 +50,7 @@ def test_a_defaulter_defaults_on_each_loan_often_and_on_one_for_certain():
     loan[:, 2] = False
     default = np.arange(n) % 2 == 0
     everyone = np.ones(n, dtype=bool)
-    late = bank_defaults(Lending(everyone, everyone, loan), default, 1, 0)
+    late = bank_defaults(Lending(everyone, everyone, loan, loan), default, 1, 0)
     assert not late[~default].any()
     assert not late[:, 2].any()
     assert late[default].any(axis=1).all()

@@ -9,7 +9,8 @@ from sim_institutions.block import Constants, generate_block
 from sim_institutions.enterprises import draw_enterprises
 from sim_institutions.geography import COUNTIES, SECTORS, draw_geography
 from sim_institutions.health import DISTRESS
-from sim_institutions.population import FOUNDED, Population, last_month
+from sim_institutions.pace import QUARTERLY
+from sim_institutions.population import Population
 from sim_institutions.profiles import PROFILES
 from sim_institutions.random_streams import MONTHS
 from sim_institutions.shocks import Shock
@@ -55,7 +56,7 @@ def test_enterprises_stay_some_are_founded_and_some_close(quiet):
     for before, after in itertools.pairwise(quiet):
         old = len(before.enterprises)
         assert np.array_equal(after.enterprises.ids[:old], before.enterprises.ids)
-        assert len(after.enterprises) - old == round(FOUNDED * N)
+        assert len(after.enterprises) - old == round(QUARTERLY.founded * N)
         # Who has closed does not come back, and has no loan.
         assert not (after.there[:old] & ~before.there).any()
         assert not after.lending.loan[~after.there].any()
@@ -104,11 +105,11 @@ def test_distress_goes_on_begins_anew_and_ends(quiet):
 def test_who_becomes_late_was_labelled_so_and_leaves(quiet):
     for before, after in itertools.pairwise(quiet):
         n = len(before.enterprises)
-        fell = after.fallen[:n] & before.lending.loan
+        fell = after.came_due[:n] & before.lending.loan
         assert fell.any()
         assert not (fell & ~before.bank_default).any()
         # Within the quarter they are still in the table, and in the next one they are not.
-        assert not (after.lending.loan[:n] & before.fallen).any()
+        assert not (after.lending.loan[:n] & before.came_due).any()
         kept = (after.lending.loan[:n] & before.lending.loan).sum() / before.lending.loan.sum()
         assert 0.85 < kept < 0.97
         assert after.lending.loan.sum() == pytest.approx(before.lending.loan.sum(), rel=0.05)
@@ -141,7 +142,7 @@ def test_a_shock_shows_in_sales_then_in_load_then_in_staff(quiet, shocked):
 
 def test_defaults_rise_one_quarter_after_the_shock(quiet, shocked):
     def late(windows):
-        return [w.fallen.any(axis=1)[hit(w) & w.lending.borrower].mean() for w in windows]
+        return [w.came_due.any(axis=1)[hit(w) & w.lending.borrower].mean() for w in windows]
 
     before, after = late(quiet), late(shocked)
     # The same enterprises are late; who has a loan may differ a little, since nobody repays who is about to be late.
@@ -152,4 +153,4 @@ def test_defaults_rise_one_quarter_after_the_shock(quiet, shocked):
 
 
 def test_a_quarter_ends_three_months_after_the_one_before():
-    assert [last_month(q) for q in (1, 2, 8)] == [18, 21, 39]
+    assert [QUARTERLY.month(q) for q in (1, 2, 8)] == [18, 21, 39]

@@ -1,0 +1,263 @@
+"""What the page of a watched month says: verdicts, lights, reasons of alerts, and what a figure stands on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fedrisk.analysis.stability import MOVED, STABLE, Stability
+from fedrisk.analysis.watch.back_test import BackTest
+from fedrisk.analysis.watch.challenge import Contest
+from fedrisk.analysis.watch.drift_alarms import Drifted
+from fedrisk.analysis.watch.month_figures import MonthFigures
+from fedrisk.language import _, either, listed, of_kind
+from fedrisk.report.validation_words import chance, count, percent
+
+Said = tuple[str, str]
+"""A sentence, and how it stands out: alarm, doubt, or nothing."""
+
+MOST_NAMED = 5
+
+
+def verdicts(f: MonthFigures) -> list[Said]:
+    """What a risk officer reads first."""
+    return [_alerts(f), *_drift(f), *_tested(f), *_fought(f), *_unscored(f)]
+
+
+def _alerts(f: MonthFigures) -> Said:
+    if f.new:
+        text = either(
+            "{count:,} new alert: a loan to look at.", "{count:,} new alerts: loans to look at.", len(f.new)
+        )
+        return text, "doubt"
+    if f.standing:
+        return _("No new alert; {n:,} from before are open.", n=len(f.standing)), "first"
+    return _("No alert is open."), "first"
+
+
+def _drift(f: MonthFigures) -> list[Said]:
+    out: list[Said] = []
+    month = [name(d.name) for d in f.drifted if "month" in d.alarms]
+    away = [name(d.name) for d in f.drifted if "development" in d.alarms]
+    if month:
+        out.append((_("Changed since the month before: {names}.", names=_named(month)), "alarm"))
+    if away:
+        out.append((_("Away from development: {names}.", names=_named(away)), "doubt"))
+    if not out and f.month in f.drift:
+        out.append((_("Scores and own columns raise no drift alarm."), ""))
+    return out
+
+
+def _tested(f: MonthFigures) -> list[Said]:
+    found = f.back_test
+    if found is None:
+        return []
+    month = found.cohort.month
+    if not found.cohort.matured:
+        return []
+    if found.too_low:
+        grades = listed(found.too_low)
+        text = _(
+            "Loans of {month}: more defaults than predicted in grade {grades}.", month=month, grades=grades
+        )
+        return [(text, "alarm")]
+    if found.few:
+        text = _(
+            "Loans of {month}: {n:,} defaults are too few to say much.", month=month, n=found.cohort.defaults
+        )
+        return [(text, "")]
+    return [(_("Loans of {month}: defaults by grade are as predicted.", month=month), "")]
+
+
+def _fought(f: MonthFigures) -> list[Said]:
+    return [] if f.contest is None else [(contest(f.contest), "")]
+
+
+def _unscored(f: MonthFigures) -> list[Said]:
+    n, rows = sum(f.unscored.counts.values()), f.risk.loans
+    if not n:
+        return []
+    text = _("{n:,} of {rows:,} loans have no score, and raise no alert.", n=n, rows=rows)
+    return [(text, "doubt" if n > rows / 20 else "")]
+
+
+def _named(names: Sequence[str]) -> str:
+    if len(names) <= MOST_NAMED:
+        return listed(names)
+    more = len(names) - MOST_NAMED
+    return listed([*names[:MOST_NAMED], _("{n} more", n=more)])
+
+
+def name(of: str) -> str:
+    """A score or column."""
+    return {"score": of_kind("watch", "score"), "grade": of_kind("watch", "grades")}.get(of, of)
+
+
+def against(code: str) -> str:
+    """What an index against development stands on."""
+    return {
+        "own_rows": of_kind("watch", "own training rows"),
+        "released": of_kind("watch", "all banks' training rows (released)"),
+        "first_month": of_kind("watch", "the first month that is kept"),
+        "none": of_kind("watch", "nothing"),
+    }.get(code, code)
+
+
+def light(found: Stability | None) -> tuple[str, str]:
+    """Traffic light of an index by its customary bounds: colour and words.
+
+    Not clear where the index is above the first of them, and its interval is not: chance alone may be behind it.
+    """
+    if found is None:
+        code = "few"
+    elif found.index <= STABLE:
+        code = "stable"
+    else:
+        code = "unclear" if found.low <= STABLE else "moved" if found.index > MOVED else "shifting"
+    return {
+        "stable": ("green", of_kind("watch", "stable")),
+        "shifting": ("yellow", of_kind("watch", "shifting")),
+        "moved": ("red", of_kind("watch", "moved")),
+        "unclear": ("none", of_kind("watch", "not clear")),
+        "few": ("none", of_kind("watch", "nothing to compare")),
+    }[code]
+
+
+def index(found: Stability | None) -> str:
+    """An index with its interval."""
+    if found is None:
+        return "–"
+    return _(
+        "{value} ({low} to {high})",
+        value=f"{found.index:.3f}",
+        low=f"{found.low:.3f}",
+        high=f"{found.high:.3f}",
+    )
+
+
+def alarm(found: Drifted) -> str:
+    """What a drift alarm says; a dash where there is none."""
+    said = {
+        "month": of_kind("watch", "changed this month"),
+        "development": of_kind("watch", "away from development"),
+    }
+    return listed([said[a] for a in found.alarms]) if found.alarms else "–"
+
+
+def why(alert: Mapping[str, Any]) -> list[str]:
+    """Why an alert was raised, a sentence for each sign."""
+    out = []
+    for rule in alert["rules"]:
+        if rule == "fall":
+            out.append(
+                _(
+                    "score fell by {points} points since {since}",
+                    points=abs(alert["points"] or 0),
+                    since=alert["since"],
+                )
+            )
+        elif rule == "probability":
+            out.append(_("probability {p} is above the threshold", p=percent(alert["probability"])))
+        elif rule == "warning":
+            out.append(_("the warning model gives {score}", score=alert["warning"]))
+        else:
+            out.append(str(rule))
+    return out
+
+
+def moved(alert: Mapping[str, Any]) -> list[str]:
+    """What changed since the score was at its best: own columns by bin, and others' points in one sum."""
+    out = [f"{m['column']}: {m['was']} → {m['now']}" for m in alert["moved"]]
+    if alert["external"]:
+        out.append(_("what others know: {points:+d} points", points=alert["external"]))
+    return out
+
+
+def state(alert: Mapping[str, Any]) -> str:
+    """How an alert stands."""
+    if alert["state"] == "closed":
+        return of_kind("watch", "closed")
+    if alert.get("over"):
+        return _("over since {month}", month=alert["over"])
+    return of_kind("watch", "acknowledged") if alert["state"] == "acknowledged" else of_kind("watch", "open")
+
+
+def tested(found: BackTest) -> list[str]:
+    """What a back-test stands on, and what it says in the large."""
+    c = found.cohort
+    out = [
+        _(
+            "Loans scored in {month}: {known:,} of {loans:,} have an outcome, {defaults:,} defaulted and "
+            "{expected:.1f} were expected.",
+            month=c.month,
+            known=c.known,
+            loans=c.loans,
+            defaults=c.defaults,
+            expected=c.expected,
+        )
+    ]
+    if not c.matured:
+        out.append(
+            _("Not matured: defaults become known before repayments, so these rates are still too high.")
+        )
+    if found.few:
+        out.append(_("These are few defaults; intervals say how little they tell."))
+    if found.large is not None:
+        out.append(
+            _(
+                "All loans together: chance of so many or so few, if predictions are right, {p}.",
+                p=chance(found.large.p),
+            )
+        )
+    return out
+
+
+def area(found: BackTest) -> str:
+    """The AUC against development, both with their intervals."""
+    now, before, level = found.cohort.auc, found.before, 1 - found.level
+    if now is None:
+        return _("AUC: too few defaults to say.")
+    said = _interval(now.value, *now.interval(level))
+    if before is None:
+        return _("AUC {now}; that of development is not known here.", now=said)
+    then = _interval(before.value, *before.interval(level))
+    p = None if found.fall is None else found.fall.p
+    return _(
+        "AUC {now}; in development, on the bank's own hold-out, {before}. Chance that it falls so without cause: {p}.",
+        now=said,
+        before=then,
+        p=chance(p),
+    )
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return _("{value} ({low} to {high})", value=f"{value:.3f}", low=f"{low:.3f}", high=f"{high:.3f}")
+
+
+def contest(found: Contest) -> str:
+    """Which of two models was better."""
+    text = {
+        "better": _("The challenger was better on loans of {month}.", month=found.month),
+        "worse": _("The challenger was worse on loans of {month}.", month=found.month),
+        "alike": _("Champion and challenger cannot be told apart on loans of {month}.", month=found.month),
+    }
+    return text[found.verdict]
+
+
+def differences(found: Contest) -> str:
+    """Both differences with their intervals."""
+    return _(
+        "{loans:,} loans, {defaults:,} defaults. Challenger less champion: AUC {auc}, log loss {loss} (below 0 is "
+        "better). Intervals of 90%, of the same loans scored twice.",
+        loans=found.loans,
+        defaults=found.defaults,
+        auc=_signed(found.auc.value, found.auc.low, found.auc.high),
+        loss=_signed(found.log_loss.value, found.log_loss.low, found.log_loss.high),
+    )
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    return _("{value} ({low} to {high})", value=f"{value:+.4f}", low=f"{low:+.4f}", high=f"{high:+.4f}")
+
+
+def money(value: float | None) -> str:
+    """An amount in the currency of the bank's table."""
+    return "–" if value is None else count(value)

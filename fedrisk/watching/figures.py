@@ -1,0 +1,195 @@
+"""The figures of a watched month, gathered from what the bank keeps of it and of the months before."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE, MasterScale
+from fedrisk.analysis.watch.back_test import BackTest, BackTestRules, Cohort, back_test, cohort
+from fedrisk.analysis.watch.challenge import Agreement, Contest, agreement, contest
+from fedrisk.analysis.watch.drift_alarms import Drifted, DriftRules, drifted
+from fedrisk.analysis.watch.month_figures import MonthFigures
+from fedrisk.analysis.watch.portfolio import Migrations, MonthRisk, Unscored, migrations, month_risk
+from fedrisk.clients.node import Node
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.serving.words import of_code
+from fedrisk.watching.alert_book import AlertBook, Standing
+from fedrisk.watching.development import Development, development
+from fedrisk.watching.drift_counts import Reference, counted, scored
+from fedrisk.watching.history import CHALLENGER, SCORES, Kept
+from fedrisk.watching.month import Month
+
+YEAR = 12
+
+Rows = Mapping[Month, pd.DataFrame]
+
+
+def month_figures(
+    node: Node,
+    kept: Kept,
+    month: Month,
+    *,
+    scale: MasterScale = DEFAULT_SCALE,
+    drift: DriftRules | None = None,
+    back: BackTestRules | None = None,
+) -> MonthFigures:
+    """All figures of a month that is kept; the same however many months follow, but for outcomes and alerts.
+
+    StoreError where a file of the watch is damaged.
+    """
+    drift, back, about = drift or DriftRules(), back or BackTestRules(), kept.about(month)
+    part = node.store.models.part(about["model"]) if node.store.models.has(about["model"]) else None
+    own = None if part is None else development(node, part)
+    card = None if part is None or part.card is None else Scorecard.from_json(part.card)
+    months = same_model(kept, month)
+    rows = {m: scored(kept, m, SCORES) for m in months}
+    reference = Reference.of(own, card, scale, (rows[months[0]], kept.own_columns(months[0])))
+    found, against = _drift(kept, months, rows, reference, drift)
+    outcomes = _outcomes(kept)
+    tested, cohorts = _back_test(kept, month, outcomes, scale, own, back)
+    agreed, fought = _challenged(kept, month, outcomes, scale, tested)
+    new, standing, closed = _alerts(kept, month)
+    return MonthFigures(
+        bank=node.name,
+        watch=kept.folder.name,
+        month=str(month),
+        model=about,
+        course=tuple(_risk(kept, m, rows[m], scale) for m in months[-YEAR - 1 :]),
+        grades=scale.names,
+        migrations=_migrations(months, rows, scale),
+        unscored=Unscored(counts=about["codes"], words={code: of_code(code) for code in about["codes"]}),
+        new=new,
+        standing=standing,
+        closed=closed,
+        drift=found,
+        rules=drift,
+        development=against,
+        cohorts=cohorts,
+        back_test=tested,
+        challenger=None if agreed is None else kept.about(month, CHALLENGER),
+        agreement=agreed,
+        contest=fought,
+    )
+
+
+def same_model(kept: Kept, month: Month) -> list[Month]:
+    """Months up to this one that were scored by its model, the oldest first, a year and one at most."""
+    model = kept.about(month)["model"]
+    earlier = [m for m in kept.months() if m <= month and kept.about(m)["model"] == model]
+    return earlier[-YEAR - 1 :]
+
+
+def _drift(
+    kept: Kept, months: Sequence[Month], rows: Rows, reference: Reference, rules: DriftRules
+) -> tuple[dict[str, tuple[Drifted, ...]], dict[str, str]]:
+    found: dict[str, tuple[Drifted, ...]] = {}
+    against: dict[str, str] = {}
+    for k, month in enumerate(months):
+        made, against = counted(kept, month, months[k - 1] if k else None, rows, reference)
+        found[str(month)] = drifted(made, rules)
+    return found, against
+
+
+def _risk(kept: Kept, month: Month, rows: pd.DataFrame, scale: MasterScale) -> MonthRisk:
+    return month_risk(
+        str(month), int(kept.about(month)["rows"]), rows["probability"], rows["score"], scale=scale
+    )
+
+
+def _migrations(months: Sequence[Month], rows: Rows, scale: MasterScale) -> Migrations | None:
+    if len(months) < 2:
+        return None
+    before, now = ((rows[m].index.to_numpy(object), rows[m]["probability"].to_numpy()) for m in months[-2:])
+    return migrations(str(months[-2]), before, now, scale)
+
+
+def _outcomes(kept: Kept) -> pd.DataFrame:
+    """Outcomes by month and id, each once: the last that was told counts."""
+    table = kept.outcomes()
+    if table is None:
+        return pd.DataFrame({"outcome": []}, index=pd.MultiIndex.from_arrays([[], []], names=["month", "id"]))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.drop_duplicates(["month", "id"], keep="last").set_index(["month", "id"])[["outcome"]]
+
+
+def _with_outcomes(rows: pd.DataFrame, month: Month, outcomes: pd.DataFrame) -> "pd.Series[float]":
+    there = str(month) in outcomes.index.get_level_values(0)
+    if not there:
+        return pd.Series(np.nan, rows.index)
+    return outcomes.loc[str(month)]["outcome"].astype(float).reindex(rows.index)
+
+
+def _back_test(
+    kept: Kept,
+    month: Month,
+    outcomes: pd.DataFrame,
+    scale: MasterScale,
+    own: Development | None,
+    rules: BackTestRules,
+) -> tuple[BackTest | None, tuple[Cohort, ...]]:
+    """The newest matured month with its outcomes, else the newest with any; and all months that have some."""
+    known = set(outcomes.index.get_level_values(0))
+    model = kept.about(month)["model"]
+    there = [m for m in kept.months() if str(m) in known and m <= month and kept.about(m)["model"] == model]
+    rows = {m: scored(kept, m, SCORES) for m in there[-2 * YEAR :]}
+    ends = {m: _with_outcomes(frame, m, outcomes) for m, frame in rows.items()}
+    found = {m: cohort(str(m), rows[m]["probability"], ends[m], rules) for m in rows}
+    chosen = [m for m in found if found[m].matured] or list(found)
+    if not chosen:
+        return None, ()
+    at = chosen[-1]
+    tested = back_test(
+        str(at),
+        rows[at]["probability"],
+        ends[at],
+        scale=scale,
+        development=None if own is None else own.auc,
+        rules=rules,
+    )
+    return tested, tuple(found.values())
+
+
+def _challenged(
+    kept: Kept, month: Month, outcomes: pd.DataFrame, scale: MasterScale, tested: BackTest | None
+) -> tuple[Agreement | None, Contest | None]:
+    if not kept.file(month, CHALLENGER).is_file():
+        return None, None
+    both = _both(kept, month)
+    agreed = agreement(str(month), both["probability"], both["probability_other"], scale)
+    if tested is None:
+        return agreed, None
+    then = Month.parse(tested.cohort.month)
+    if not kept.file(then, CHALLENGER).is_file():
+        return agreed, None
+    past = _both(kept, then)
+    end = _with_outcomes(past, then, outcomes)
+    past, end = past[end.notna()], end[end.notna()]
+    return agreed, contest(str(then), end, past["probability"], past["probability_other"])
+
+
+def _both(kept: Kept, month: Month) -> pd.DataFrame:
+    one, other = scored(kept, month, SCORES), scored(kept, month, CHALLENGER)
+    return one.join(other.add_suffix("_other"), how="inner")
+
+
+Told = tuple[Mapping[str, Any], ...]
+
+
+def _alerts(kept: Kept, month: Month) -> tuple[Told, Told, Told]:
+    """Alerts raised in a month, those open from before, and those that were over or closed in it."""
+    every = [one for one in AlertBook(kept.folder).standing() if Month.parse(one.alert.month) <= month]
+    new = [one for one in every if one.alert.month == str(month)]
+    before = [one for one in every if one.alert.month != str(month)]
+    over = [one for one in before if one.over == str(month) or (_shut(one) and one.over is None)]
+    open_ = [one for one in before if one not in over and (one.over is None or one.over > str(month))]
+    return _told(new), _told(open_), _told(over)
+
+
+def _shut(one: Standing) -> bool:
+    return one.state == "closed"
+
+
+def _told(alerts: Sequence[Standing]) -> Told:
+    return tuple(one.to_dict() for one in alerts)

@@ -1,0 +1,146 @@
+"""What became of loans that were scored in an earlier month, for the back-test: kept at the bank alone."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fedrisk.data.source import TableSource, read_header, read_texts
+from fedrisk.data.text import trim
+from fedrisk.errors import ConfigError, DataError
+from fedrisk.files import write_atomic
+from fedrisk.watching.history import Kept
+from fedrisk.watching.loans import NO, YES
+
+COLUMNS: Final = ("id", "month", "outcome")
+LABEL: Final = "label"
+_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+_MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d.*)?")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Rows of a file.
+
+    new: kept from now on. same: were kept so. changed: were kept with another outcome, which is replaced. unknown: of a
+    loan that was not scored in that month, and not kept. others: of another label.
+    """
+
+    new: int = 0
+    same: int = 0
+    changed: int = 0
+    unknown: int = 0
+    others: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        """As JSON."""
+        return asdict(self)
+
+
+def take_outcomes(kept: Kept, file: Path, label: str | None = None) -> Taken:
+    """Keep what became of loans, beside what is kept; the same file once more changes nothing.
+
+    file: .csv or .parquet with ``id``, ``month`` (in which the loan was scored, 2026-05 or a day of it) and ``outcome``
+    (1 where it happened). label: where the file has a column ``label``, rows of this one alone are taken.
+
+    Raises:
+        ConfigError: no such file, or a column is not in it.
+        DataError: it cannot be read, or a month or outcome is none.
+    """
+    _check(file, label)
+    there = _there(kept)
+    watched: dict[str, set[str]] = {}
+    months = {str(m) for m in kept.months()}
+    counts = dict.fromkeys(asdict(Taken()), 0)
+    for id, month, outcome, of in _rows(file, label is not None):
+        if label is not None and of != label:
+            counts["others"] += 1
+            continue
+        if month in months and month not in watched:
+            watched[month] = _ids(kept, month)
+        if id not in watched.get(month, ()):
+            counts["unknown"] += 1
+            continue
+        before = there.get((id, month))
+        counts["new" if before is None else "same" if before == outcome else "changed"] += 1
+        there[id, month] = outcome
+    if counts["new"] or counts["changed"]:
+        _write(kept, there)
+    return Taken(**counts)
+
+
+def _check(file: Path, label: str | None) -> None:
+    if not file.name.lower().endswith(_SUFFIXES):
+        raise ConfigError(f"{file}: outcomes are read from {', '.join(_SUFFIXES)}; name a file that ends so")
+    if not file.is_file():
+        raise ConfigError(f"there is no file {file}; check the path of the outcomes")
+    header = read_header(TableSource(source=str(file.absolute())), ".")
+    wanted = (*COLUMNS, *((LABEL,) if label is not None else ()))
+    if gone := [name for name in wanted if name not in header]:
+        raise ConfigError(
+            f"{file} has no column {', '.join(gone)}; it needs id, month (in which the loan was scored) and outcome "
+            "(1 where it happened, 0 where not)"
+        )
+    if label is None and LABEL in header:
+        raise ConfigError(
+            f"{file} has outcomes of several labels; say which with --label, for example default"
+        )
+
+
+def _rows(file: Path, labelled: bool) -> Iterator[tuple[str, str, int, str]]:
+    names = [*COLUMNS, *([LABEL] if labelled else [])]
+    for block in read_texts(TableSource(source=str(file.absolute())), ".", names):
+        columns: list[list[Any]] = [block[name].tolist() for name in names]
+        for cells in zip(*columns, strict=True):
+            id, month, outcome, *of = (trim(cell or "") for cell in cells)
+            yield id, _month(file, month), _outcome(file, outcome), of[0] if of else ""
+
+
+def _month(file: Path, text: str) -> str:
+    found = _MONTH.fullmatch(text)
+    if found is None:
+        raise DataError(
+            f"{file}: column month holds what is no month; write year and month, for example 2026-05"
+        )
+    return found[1]
+
+
+def _outcome(file: Path, text: str) -> int:
+    word = text.casefold()
+    if not word or word not in (*YES, *NO):
+        raise DataError(
+            f"{file}: column outcome is neither 1 nor 0 somewhere; leave out loans that are not known yet"
+        )
+    return int(word in YES)
+
+
+def _there(kept: Kept) -> dict[tuple[str, str], int]:
+    table = kept.outcomes()
+    if table is None:
+        return {}
+    rows = table.to_pydict()
+    keys = zip(rows["id"], rows["month"], strict=True)
+    return dict(zip(keys, rows["outcome"], strict=True))
+
+
+def _ids(kept: Kept, month: str) -> set[str]:
+    table = pq.read_table(kept.folder / "scores" / f"{month}.parquet", columns=["id", "score"])
+    return set(table.filter(table["score"].is_valid())["id"].to_pylist())
+
+
+def _write(kept: Kept, there: dict[tuple[str, str], int]) -> None:
+    rows = sorted(there, key=lambda key: (key[1], key[0]))
+    table = pa.table(
+        {
+            "id": pa.array([id for id, _ in rows], pa.string()),
+            "month": pa.array([month for _, month in rows], pa.string()),
+            "outcome": pa.array([there[key] for key in rows], pa.int8()),
+        }
+    )
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    write_atomic(kept.outcomes_file, [memoryview(content.getvalue())])

@@ -1,0 +1,248 @@
+"""The month's work of a watch: score, keep, raise alerts, tell them, write the page.
+
+Each step is whole or not done, and what is done is not done again: the same command once more goes on where it was
+stopped, and where nothing is left to do it changes nothing. Months come in their order.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from fedrisk.clients.node import Node
+from fedrisk.errors import ConfigError, StoreError
+from fedrisk.serving.batch import PATIENCE
+from fedrisk.serving.deployed import card_of
+from fedrisk.serving.relay import Relay
+from fedrisk.watch_rules import WatchRules
+from fedrisk.watching.alert_book import AlertBook
+from fedrisk.watching.alerts import Alert, Rules, new_alerts
+from fedrisk.watching.history import SCORES, WARNING, Kept
+from fedrisk.watching.month import Month
+from fedrisk.watching.scoring import MonthWork, Watched, keep, moved_loans
+from fedrisk.watching.sinks import Sink, Undelivered, sinks_of
+
+FOLDER = "watch"
+"""Folder of the bank's store."""
+
+WritePage = Callable[[Kept, Month], Path]
+"""Writes a month's page."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a month came to.
+
+    Attributes:
+        watch, month: which. kept: whether it was kept before, so that nobody was asked.
+        about: what is kept of each model that was asked: its id, loans, codes.
+        alerts: raised now. waiting: alerts that a sink has not taken, and why, by sink.
+        anew: whether another model gave the month before, so that no score could have fallen.
+        page: the month's page.
+    """
+
+    watch: str
+    month: Month
+    kept: bool
+    about: Mapping[str, Mapping[str, Any]]
+    alerts: Sequence[Alert] = ()
+    waiting: Mapping[str, Undelivered] = field(default_factory=dict)
+    anew: bool = False
+    page: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "watch": self.watch,
+            "month": str(self.month),
+            "was_kept": self.kept,
+            "models": {of: dict(said) for of, said in self.about.items()},
+            "other_model_before": self.anew,
+            "alerts": len(self.alerts),
+            "waiting": {sink: vars(one) for sink, one in self.waiting.items()},
+            "page": None if self.page is None else str(self.page),
+        }
+
+
+def watch_folder(node: Node) -> Path:
+    """Where a bank keeps its watches, a folder for each."""
+    return node.store.path / FOLDER
+
+
+def watches(node: Node) -> dict[str, Kept]:
+    """The watches of a bank that have begun, by name."""
+    folder = watch_folder(node)
+    return (
+        {one.name: Kept(one) for one in sorted(folder.iterdir()) if one.is_dir()} if folder.is_dir() else {}
+    )
+
+
+def kept_of(node: Node, said: str) -> Kept:
+    """What is kept of the watch of a model; errors as of `Watched.of`."""
+    return Kept(watch_folder(node) / Watched.of(node, said, rules_of(node)).name).opened()
+
+
+def rules_of(node: Node) -> WatchRules:
+    """What a bank's file says of watching; ConfigError for another institution's."""
+    if node.institution.kind != "bank":
+        raise ConfigError(
+            f"{node.name} is a {node.institution.kind} and has no loans to watch; name a bank's file"
+        )
+    return node.institution.watch or WatchRules()
+
+
+def watch(
+    node: Node,
+    said: str,
+    month: Month,
+    relay: Relay | None,
+    *,
+    write_page: WritePage | None = None,
+    patience: float = PATIENCE,
+) -> Done:
+    """The work of a month, from where it stands to its end.
+
+    said: champion, the name of a study, or the beginning of a model's id. relay: through which members are asked.
+
+    Raises:
+        ConfigError: a rule or model that is named is not there, or a later month is kept.
+        LaterError, PeerError, QuotaError, Stopped: as `batch.run`; the same command goes on.
+        StoreError: the bank's store cannot be read or written.
+    """
+    rules = rules_of(node)
+    watched = Watched.of(node, said, rules)
+    alert_rules = _rules(rules, watched)
+    sinks = sinks_of(node.institution, rules)
+    kept = Kept(watch_folder(node) / watched.name).opened()
+    with _held(kept.folder):
+        newest = kept.newest()
+        was_kept = month in kept.months()
+        if newest is not None and month < newest and not was_kept:
+            raise ConfigError(
+                f"{newest} is kept, so {month} is not watched any more: months come in their order. Give {newest} or a "
+                "later month"
+            )
+        if not was_kept:
+            _score(node, kept, month, rules, watched, relay, patience)
+        book = AlertBook(kept.folder)
+        alerts = _raise(kept, book, month, alert_rules, watched.name, sinks)
+        waiting = {
+            s.name: left for s in sinks if (left := _tell(book, s, node.name, watched.name)) is not None
+        }
+        page = kept.pages / f"{month}.html"
+        if write_page is not None and (alerts or not page.is_file()):
+            page = write_page(kept, month)
+    about = {of: kept.about(month, of) for of in kept.models(month)}
+    anew = bool(about[SCORES].get("other_model_before"))
+    return Done(watched.name, month, was_kept, about, alerts, waiting, anew, page if page.is_file() else None)
+
+
+def _rules(rules: WatchRules, watched: Watched) -> Rules:
+    """What raises alerts; ConfigError where a warning model has no threshold."""
+    return Rules(
+        fall=rules.fall,
+        months=rules.months,
+        probability=rules.probability,
+        warning=_threshold(rules, watched),
+        recovery=rules.recovery,
+    )
+
+
+def _threshold(rules: WatchRules, watched: Watched) -> int | None:
+    """Score at or below which the warning model warns, or the watched one where no other is named."""
+    if rules.warning_threshold is not None:
+        return rules.warning_threshold
+    point = watched.models[WARNING if rules.warning is not None else SCORES].part.warning
+    if rules.warning is not None and point is None:
+        raise ConfigError(
+            "watch.warning names a model whose study stated no rate of false alarms ([warning] in the study), so that "
+            "nothing says at which score it warns; add watch.warning_threshold"
+        )
+    return None if point is None else point.score
+
+
+def _score(
+    node: Node,
+    kept: Kept,
+    month: Month,
+    rules: WatchRules,
+    watched: Watched,
+    relay: Relay | None,
+    patience: float,
+) -> None:
+    """Have the month scored by each model, and keep it; the watched model's scores last, which make it a month."""
+    work = MonthWork(kept, month)
+    begun = work.begin(node.institution, rules, watched)
+    files = {
+        of: work.score(node, model, of, rules, relay, more=len(begun["models"]) - k, patience=patience)
+        for k, (of, model) in enumerate(begun["models"].items(), start=1)
+    }
+    cards = {of: card_of(node, node.store.models.part(model)) for of, model in begun["models"].items()}
+    for of in sorted(files, key=lambda of: of == SCORES):
+        if month in kept.months(of):
+            continue
+        more: dict[str, Any] = {"loans": begun["loans"], "purpose": rules.purpose or cards[of].part.purpose}
+        if of == SCORES:
+            more |= _against_before(kept, month, files[of], begun["models"][of])
+        keep(kept, month, of, files[of], cards[of], more)
+    shutil.rmtree(work.path, ignore_errors=True)
+
+
+def _against_before(kept: Kept, month: Month, file: Path, model: str) -> dict[str, Any]:
+    """Loans that are new or gone, and whether another model gave the month before."""
+    ids = pq.read_table(file, columns=["id"])["id"].to_pylist()
+    newest = kept.newest()
+    other = newest is not None and kept.about(newest)["model"] != model
+    return {**moved_loans(kept, month, ids), "other_model_before": other}
+
+
+def _raise(
+    kept: Kept, book: AlertBook, month: Month, rules: Rules, name: str, sinks: Sequence[Sink]
+) -> list[Alert]:
+    """Raise alerts of the months up to this one whose alerts are not raised yet."""
+    raised: list[Alert] = []
+    before: Month | None = None
+    for one in kept.months():
+        if one <= month and not book.has_events(one):
+            events = {} if before is None else book.events(before)
+            found = new_alerts(kept, one, rules, events, watch=name)
+            raised += book.add(one, found, [sink.name for sink in sinks])
+            book.keep_events(one, found.events)
+        before = one
+    return raised
+
+
+def _tell(book: AlertBook, sink: Sink, bank: str, name: str) -> Undelivered | None:
+    """Give a sink what it has not taken; what it leaves is kept for the next time."""
+    waiting = book.waiting(sink.name)
+    if not waiting:
+        return None
+    taken, reason = sink.give(
+        waiting, bank=bank, watch=name, took=lambda some: book.delivered(sink.name, some)
+    )
+    return Undelivered(len(waiting) - taken, reason) if taken < len(waiting) else None
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """One process at a time works on a watch."""
+    try:
+        lock = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written: {error.strerror}; check space and permissions"
+        ) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another process works on {folder}; wait for it, or end it") from None
+        yield
+    finally:
+        os.close(lock)

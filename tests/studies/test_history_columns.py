@@ -1,0 +1,72 @@
+"""A study with columns that holders compute from monthly histories, and its model, which answers with the same values."""
+
+import numpy as np
+import pandas as pd
+
+from fedrisk.models.scorecard import Scorecard
+from fedrisk.serving.asking import Asking
+from fedrisk.serving.local_relay import LocalRelay
+from fedrisk.serving.messages import MOST_ROWS
+from support.served import approve_all
+
+SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages": "always"}
+COLUMNS = [
+    {"name": "sales_fall", "history": "sales", "kind": "fall", "months": 3, "before": 6},
+    {"name": "sales_level", "history": "sales", "kind": "level", "bins": 4},
+    {"name": "sales_gaps", "history": "sales", "kind": "gaps"},
+]
+
+
+def with_histories(made):
+    """The tax office's columns come from histories alone, which nine tenths of its enterprises have."""
+    g, table = np.random.default_rng(1), made.tables["tax"]
+    x = np.exp(g.normal(3, 0.5, (len(table), 14)))
+    x[:, -3:] *= np.exp(2 * table["growth"].to_numpy())[:, None]
+    x[g.random(x.shape) < 0.1] = np.nan
+    months = pd.DataFrame({"id": table["id"]} | {f"sales_m{m + 1:02d}": x[:, m] for m in range(14)})
+    months.sample(frac=0.9, random_state=1).to_parquet(made.folder / "months.parquet", index=False)
+    content = made.content["tax"]
+    content["histories"] = {
+        "source": "months.parquet",
+        "months": 12,
+        "series": [{"name": "sales", "unit": "yuan", "low": 0, "high": 1000, "better": "high"}],
+    }
+    content["dictionary"] = {**content["dictionary"], "columns": COLUMNS}
+    made.write("tax")
+
+
+def test_a_study_with_histories_and_its_served_scores(kit, tmp_path):
+    made = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900, policy={"serving": SERVING})
+    with_histories(made)
+    run = made.run()
+    stated = run.roster.statements["tax"]
+    assert set(stated.computed) == {c["name"] for c in COLUMNS}
+    assert {f["column"]: f["direction"] for f in stated.features} == {
+        "sales_fall": "increasing",
+        "sales_level": "decreasing",
+        "sales_gaps": "increasing",
+    }
+    approve_all(run)
+    (part,) = run.nodes["tax"].store.models.parts()
+    assert part.computed == {name: rule.digest for name, rule in stated.computed.items()}
+    relay = LocalRelay({name: node.institution.file for name, node in run.nodes.items()}, "none")
+    (bank_part,) = run.nodes["alfa"].store.models.parts()
+    asking, study = Asking(run.nodes["alfa"], relay.of("alfa")), run.scores("alfa")
+    ids = study["id"].tolist()
+    sums = [
+        asking.ask(bank_part, ids[k : k + MOST_ROWS], purpose=bank_part.purpose)
+        for k in range(0, len(ids), MOST_ROWS)
+    ]
+    assert all((s.failed, s.refused) == ({}, {}) for s in sums)
+    points = np.concatenate([s.columns["points"] for s in sums])
+    card = Scorecard.from_json(bank_part.calibrated)
+    external = card.scaled_points(card.calibration, points)
+    assert external.tolist() == study["external_points"].tolist() and len(np.unique(points)) > 3
+    relay.close()
+    # By another rule the columns would say something else: the model is answered no more.
+    made.content["tax"]["dictionary"]["columns"][0]["months"] = 4
+    made.write("tax")
+    relay = LocalRelay({name: node.institution.file for name, node in run.nodes.items()}, "none")
+    again = Asking(run.nodes["alfa"], relay.of("alfa")).ask(bank_part, ids[:5], purpose=bank_part.purpose)
+    assert again.failed == {"tax": "approval"}
+    relay.close()

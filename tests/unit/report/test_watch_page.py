@@ -1,0 +1,128 @@
+"""The page of a watched month: what stands first, both languages, phone and screen; and that of own columns."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from fedrisk.analysis.watch.column_months import by_month
+from fedrisk.analysis.watch.drift_alarms import DriftRules
+from fedrisk.language import speaking
+from fedrisk.report import watch_words
+from fedrisk.report.watch_columns_page import ColumnMonths, render_columns_page, verdict
+from fedrisk.report.watch_page import render_watch_page, write_watch_page
+from fedrisk.watching.figures import month_figures
+from support import pages, watched_year
+from support.pages import one_browser
+
+ALERT = {
+    "id": "0f" * 16,
+    "enterprise": "91369988AB0E24NC00",
+    "month": "2025-08",
+    "rules": ["fall", "probability"],
+    "model": watched_year.MODEL,
+    "score": 471,
+    "probability": 0.123,
+    "before": 523,
+    "since": "2025-06",
+    "points": -52,
+    "warning": None,
+    "reasons": ["limit_use", "external data"],
+    "moved": [{"column": "limit_use", "was": "0.2 to 0.4", "now": "above 0.9"}],
+    "external": -14,
+    "state": "open",
+    "more": [],
+    "over": None,
+    "acts": [],
+}
+browser = pytest.fixture(scope="module")(one_browser)
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    """Three months; the last one has a change, alerts, outcomes and a challenger."""
+    folder = tmp_path_factory.mktemp("watch") / "loans"
+    kept = watched_year.year(folder, loans=400, months=3, shift=("limit_use", 2, 1.0), gone=0.02)
+    found = month_figures(watched_year.node(), kept, kept.months()[-1])
+    over = {**ALERT, "over": "2025-08", "month": "2025-06"}
+    return replace(found, new=(ALERT,), standing=({**ALERT, "month": "2025-07"},), closed=(over,))
+
+
+def test_what_a_risk_officer_wants_stands_first(figures):
+    said = [text for text, _ in watch_words.verdicts(figures)]
+    assert said[0] == "1 new alert: a loan to look at."
+    assert said[1].startswith("Changed since the month before: ") and "limit_use" in said[1]
+    calm = replace(figures, new=(), standing=(), drift={figures.month: ()})
+    assert next(t for t, _ in watch_words.verdicts(calm)) == "No alert is open."
+
+
+def test_an_alert_says_why(figures):
+    assert watch_words.why(ALERT) == [
+        "score fell by 52 points since 2025-06",
+        "probability 12.30% is above the threshold",
+    ]
+    assert watch_words.moved(ALERT) == ["limit_use: 0.2 to 0.4 → above 0.9", "what others know: -14 points"]
+
+
+def test_the_page_and_its_figures_are_the_owners_alone(figures, tmp_path):
+    page = write_watch_page(tmp_path, figures)
+    assert page.name == "2025-08.html" and page.stat().st_mode & 0o777 == 0o600
+    beside = tmp_path / "2025-08.json"
+    assert beside.stat().st_mode & 0o777 == 0o600
+    assert json.loads(beside.read_text(encoding="utf-8"))["alerts"]["new"][0]["id"] == ALERT["id"]
+    assert "the page stays at the bank" in page.read_text(encoding="utf-8")
+
+
+def test_a_first_month_without_anything_else_has_a_page(figures):
+    bare = replace(
+        figures,
+        course=figures.course[-1:],
+        migrations=None,
+        new=(),
+        standing=(),
+        closed=(),
+        drift={},
+        cohorts=(),
+        back_test=None,
+        agreement=None,
+        contest=None,
+        challenger=None,
+    )
+    text = render_watch_page(bare)
+    assert "there is nothing to compare with yet" in text and "No outcomes are known yet" in text
+
+
+@pages.NEEDS_CHROMIUM
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_is_readable(browser, tmp_path, figures, language):
+    with speaking(language):
+        pages.check(browser, tmp_path / "page.html", render_watch_page(figures))
+
+
+@pytest.fixture(scope="module")
+def columns():
+    """Own columns of three months, of which one moved in the last."""
+    bins = {c: watched_year.bins(c) for c in watched_year.COLUMNS[:2]}
+    calm, moved = [160, 190, 240, 240, 170, 0, 0], [90, 130, 220, 280, 280, 0, 0]
+    months = {f"2026-0{k}": dict.fromkeys(bins, calm) for k in (3, 4)}
+    months["2026-05"] = {"limit_use": moved, "days_late": calm}
+    return ColumnMonths(
+        institution="tax_office",
+        month="2026-05",
+        model={"model": watched_year.MODEL, "name": "loans", "version": 1},
+        table=by_month(bins, {}, months, first=True),
+        asked={},
+        rules=DriftRules(),
+    )
+
+
+def test_a_holder_reads_which_of_its_columns_changed(columns):
+    assert verdict(columns) == "Changed in 2026-05: limit_use."
+    assert verdict(replace(columns, month="2026-04")).startswith("Nothing changed in 2026-04")
+    assert json.loads(json.dumps(columns.to_dict(), allow_nan=False))["month"] == "2026-05"
+
+
+@pages.NEEDS_CHROMIUM
+def test_the_page_of_own_columns_is_readable(browser, tmp_path, columns):
+    with speaking("zh"):
+        pages.check(browser, tmp_path / "page.html", render_columns_page(columns))

@@ -1,0 +1,98 @@
+"""The figures of a watched month, gathered from what the bank keeps."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fedrisk.watching import figures
+from fedrisk.watching.development import Development
+from fedrisk.watching.figures import month_figures
+from fedrisk.watching.history import Kept
+from support import watched_year
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A year and a month, in whose last month limit_use moved."""
+    folder = tmp_path_factory.mktemp("watch") / "loans"
+    return watched_year.year(folder, loans=500, shift=("limit_use", 12, 0.8), gone=0.02)
+
+
+@pytest.fixture(scope="module")
+def found(kept):
+    """Figures of the last month."""
+    return month_figures(watched_year.node(), kept, kept.months()[-1])
+
+
+def test_the_change_is_named_in_its_month_alone(found):
+    alarms = {m: {d.name for d in each if "month" in d.alarms} for m, each in found.drift.items()}
+    assert "limit_use" in alarms.pop("2026-06")
+    assert not any(alarms.values()) and len(alarms) == 12
+    assert {"days_late", "debt_to_assets", "turnover"}.isdisjoint(d.name for d in found.drifted)
+
+
+def test_loans_of_a_month_add_up(found):
+    risk, moved = found.risk, found.migrations
+    assert risk.loans == 500 and risk.scored + found.unscored.counts["own_row"] == 500
+    assert sum(risk.grades) == risk.scored == moved.moved.sum() + sum(moved.new)
+    assert len(found.course) == 13 and moved.since == "2026-05"
+    assert moved.worse > moved.better
+
+
+def test_the_back_test_is_of_the_newest_month_that_is_matured(found):
+    assert [c.matured for c in found.cohorts].index(False) == 5
+    assert found.back_test.cohort.month == "2025-10" == found.cohorts[4].month
+    assert found.back_test.cohort.known == found.back_test.cohort.loans
+    assert found.contest.month == "2025-10" and found.agreement.month == "2026-06"
+
+
+def test_without_anything_of_the_study_the_released_shares_or_the_first_month_stand_in(found):
+    assert found.development == {
+        "score": "first_month",
+        "grade": "first_month",
+        "limit_use": "released",
+        "days_late": "released",
+        "debt_to_assets": "released",
+        "turnover": "first_month",
+    }
+
+
+def test_own_training_rows_come_first(kept, monkeypatch):
+    rng = np.random.default_rng(1)
+    own = Development(
+        score=rng.normal(620, 40, 900),
+        probability=rng.uniform(0.01, 0.1, 900),
+        points={"limit_use": rng.choice([-20.0, 5.0, 30.0], 900, p=[0.2, 0.5, 0.3])},
+    )
+    bins = [watched_year.bins(c) for c in watched_year.COLUMNS]
+    card = SimpleNamespace(bins=bins, points=[[-20, 5, 5, 5, 30, 5, 5], *[[0] * b.size for b in bins[1:]]])
+    models = SimpleNamespace(has=lambda _: True, part=lambda _: SimpleNamespace(card="{}"))
+    monkeypatch.setattr(figures, "development", lambda _node, _part: own)
+    monkeypatch.setattr(figures.Scorecard, "from_json", lambda _text: card)
+    node = SimpleNamespace(name="city_bank", store=SimpleNamespace(models=models))
+    found = month_figures(node, kept, kept.months()[1])
+    assert found.development["score"] == found.development["limit_use"] == "own_rows"
+    limit = next(d for d in found.drift["2025-07"] if d.name == "limit_use")
+    # Three levels of points make three groups of bins.
+    assert limit.by_development.bins == 3
+    assert found.development["days_late"] == "released"
+
+
+def test_what_follows_later_changes_nothing_of_a_month(kept, tmp_path):
+    earlier = kept.months()[4]
+    shutil.copytree(kept.folder, tmp_path / "loans")
+    alone = Kept(tmp_path / "loans")
+    for month in kept.months()[5:]:
+        for file in alone.folder.glob(f"*/{month}.*"):
+            file.unlink()
+    now, then = (month_figures(watched_year.node(), k, earlier).to_dict() for k in (kept, alone))
+    for part in ("course", "migrations", "drift", "development"):
+        assert now[part] == then[part]
+
+
+def test_all_figures_are_json(found):
+    said = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert said["schema"] == "fedrisk.watch_month" and said["month"] == "2026-06"
