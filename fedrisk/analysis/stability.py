@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import chdtr, chdtrc, chndtr
+from scipy.special import chdtr, chdtrc, chndtr, ndtr
 from scipy.stats import ncx2
 
 from fedrisk.analysis.homogeneity import Histogram, Homogeneity, added, homogeneity, prepared_groups
