@@ -77,7 +77,8 @@ class Asking:
         several. months: of an index, this one and those before it. seconds: after which there is no further try. keep:
         called with the bytes of a question before it goes out. kept: such bytes, to be sent once more where they ask
         the same; members that answered them before give the answer that they gave, and count nothing again. repeats:
-        id of a question that came to nothing, in whose place this one is (`Sums.root`). to_come: scores that will be asked for after these; not in ``kept``.
+        id of a question that came to nothing, in whose place this one is (`Sums.root`). to_come: scores that will be
+        asked for after these; not in ``kept``.
 
         Raises:
             LaterError: the relay cannot be reached.
