@@ -6,7 +6,7 @@ merit that banks ask for, and the intercept of the log-odds of default.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -104,6 +104,7 @@ def guarantees(block: Block) -> np.random.Generator:
     return np.random.default_rng([block.seed, int.from_bytes(str(block.number).encode(), "big"), 77])
 
 
+@cache
 def pilot_constants(profile: Profile, seed: int) -> Constants:
     """The constants that give the profile's approval rate and default rate, by bisection on a pilot block."""
     geography = draw_geography(seed)

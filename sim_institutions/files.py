@@ -124,7 +124,6 @@ def institution(
                 **POLICY,
                 "scores": "bands",
                 **policy,
-                **office.policy,
                 **_opened(office),
                 **_groups(office),
             }

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Office:
     ids with a mistyped character. series: monthly histories that a sequence encoder may be trained on, with
     their public bounds. cells: columns for statistics, which no model uses. bank: its number, or None.
     further: columns beside those that every simulation has. labels: a bank's, beside the usual one. history_months:
-    months of ``[histories]``, of which columns are computed; None where encoders alone read histories. policy: rules of its own.
+    months of ``[histories]``, of which columns are computed; None where encoders alone read histories.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Office:
     further: tuple[Mapping[str, Any], ...] = ()
     labels: tuple[Mapping[str, Any], ...] = ()
     history_months: int | None = None
-    policy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[dict[str, Any]]:

@@ -1,18 +1,15 @@
-"""Writes a province that moves on: institutions' files, studies, tables of each month, the truth; and goes on with one."""
+"""Writes a province that moves on, and goes on with one: institutions' files, studies, months, the truth."""
 
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sim_institutions.files import WORKERS, study, small_delta, write_institutions
+from sim_institutions.files import WORKERS, small_delta, study, write_institutions
 from sim_institutions.geometry import write_counties
-from sim_institutions.institutions import Office
 from sim_institutions.monthly import monthly
 from sim_institutions.months import FOLDER, MOST_MONTHS, Moving, calendar, folder_of, write_months
-from sim_institutions.profiles import PROFILES, Profile
+from sim_institutions.profiles import PROFILES
 from sim_institutions.shifts import Shift
 from sim_institutions.shocks import Shock
 from sim_institutions.statistics_files import loss_study, write_rules
@@ -21,8 +18,6 @@ from sim_institutions.toml_text import pairs
 TRUTH, CALENDAR = "truth.json", "months.json"
 # A version a month for two years, and each institution's ledger counts all of them.
 POLICY = {"cap_epsilon": 12.0, "scored_versions": 60}
-# Folder of the institutions' files of the health index.
-INDEX = "index"
 # Rate of false alarms of warnings, and the share of active loans that are in distress.
 FALSE_ALARMS, DISTRESSED_SHARE = 0.052, 0.039
 Rows = dict[int, dict[str, int]]
@@ -43,7 +38,14 @@ def write_moving(
     """Write everything into ``out``; rows of each institution in each month, 0 the development month."""
     rows = write_months(moving, out, workers, say)
     months = moving.history_months if moving.histories else 0
-    _write_offices(PROFILES[moving.profile], out, research, months)
+    write_institutions(
+        PROFILES[moving.profile],
+        out,
+        tables="../${MONTH}",
+        research=research,
+        policy=POLICY,
+        changed=lambda office: monthly(office, months),
+    )
     _write_studies(moving, rows[0], out)
     write_counties(out / "counties.geojson")
     write_rules(moving.enterprises, out)
@@ -57,7 +59,7 @@ def advance(
     """Write ``months`` more months of the province in ``out``, as if they had been written at once with the others."""
     before = read_moving(out)
     moving = Moving(**{**vars(before), "months": before.months + months})
-    if not 1 <= months or moving.months > MOST_MONTHS:
+    if not months >= 1 or moving.months > MOST_MONTHS:
         raise AdvanceError(
             f"{out} has {before.months} months; {months} more: give 1 to {MOST_MONTHS - before.months}"
         )
@@ -108,25 +110,6 @@ def _write_calendar(moving: Moving, out: Path) -> None:
     _write(out / TRUTH, json.dumps(said, ensure_ascii=False, indent=1) + "\n")
 
 
-def _write_offices(profile: Profile, out: Path, research: bool, months: int) -> None:
-    """The institutions' files, and those of the index, where banks bring labels alone."""
-    for folder, closed in ((out, False), (out / INDEX, True)):
-
-        def changed(office: Office, closed: bool = closed) -> Office:
-            own = monthly(office, months)
-            return replace(own, policy={"columns": []}) if closed and office.bank is not None else own
-
-        write_institutions(
-            profile,
-            folder,
-            tables="../../${MONTH}" if closed else "../${MONTH}",
-            research=research,
-            policy=POLICY,
-            changed=changed,
-        )
-    shutil.rmtree(out / INDEX / "tax_offices")
-
-
 def _write_studies(moving: Moving, rows: dict[str, int], out: Path) -> None:
     """Studies of the development month: default, warnings, the health index, and losses."""
     profile, largest = PROFILES[moving.profile], max(rows.values())
@@ -135,7 +118,8 @@ def _write_studies(moving: Moving, rows: dict[str, int], out: Path) -> None:
     warning = "[warning]\n" + pairs({"false_alarms": FALSE_ALARMS})
     name = f"{profile.name}_warning"
     _write(out / "warning.toml", study(*plan, name, label="distress", rate=DISTRESSED_SHARE, more=[warning]))
-    _write(out / "health.toml", study(*plan, f"{profile.name}_health"))
+    index = "[scorecard]\n" + pairs({"index": "all"})
+    _write(out / "health.toml", study(*plan, f"{profile.name}_health", more=[index]))
     _write(out / "losses.toml", loss_study(profile, small_delta(largest)))
 
 

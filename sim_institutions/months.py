@@ -32,9 +32,9 @@ from sim_institutions.views.banks import ACTIVE
 
 # Enterprises of a block: fewer than of a single table, since so many months of them are in memory.
 MONTHS_BLOCK = 1 << 14
-# The first month after the development month and after m01: a January each, since what is seen at a quarter's end serves
-# in all months. Before the development month the population has gone on for 30 months, so that loans, courses and ages
-# are as they stay.
+# The first month after the development month and after m01: a January each, since a model that is made at a quarter's
+# end serves in all months. Before the development month the population has gone on for 30 months, so that loans,
+# courses and ages are as they stay.
 DEVELOPMENT, FIRST = 48, 60
 # The calendar year of the first month of all.
 FIRST_YEAR = 2021

@@ -1,8 +1,8 @@
 """What banks learn about their loans month by month: three labels, each known only once its time is over.
 
-A loan that is active at the end of a month has a label of each kind, of what comes after it. A bank knows it when it has
-happened, or when the months in which it could have happened are over. So the tables of a month have no label at all, and
-each month's outcomes say what became known in it, of loans of which earlier month.
+A loan that is active at the end of a month has a label of each kind, of what comes after it. A bank knows it when it
+has happened, or when the months in which it could have happened are over. So the tables of a month have no label at
+all, and each month's outcomes say what became known in it, of loans of which earlier month.
 """
 
 from collections import deque
@@ -13,7 +13,8 @@ import numpy as np
 
 from sim_institutions.health import DISTRESS
 from sim_institutions.journey import DISTRESSED
-from sim_institutions.population import YEAR, Population, Standing
+from sim_institutions.pace import YEAR
+from sim_institutions.population import Population, Standing
 from sim_institutions.random_streams import Bools, Floats, Ints, stream, uniform
 from sim_institutions.views.banks import DISTRESS_LABEL, LABEL, LATE_LABEL
 
@@ -88,7 +89,7 @@ class Outcome:
                         yield Outcomes(label, bank, month.period, rows[order], outcome[order])
 
     def _first(self, standing: Standing) -> dict[str, tuple[Bools, Ints]]:
-        """For each label the loans on which it shows, (n, banks), and the month after in which it does, 0 never, (n,)."""
+        """For each label the loans on which it shows, (n, banks), and how many months later, 0 never, (n,)."""
         population, month, count = self._population, standing.month, len(standing.due)
         everyone = np.ones(count, dtype=bool)
         shows = standing.active & population.at_banks(standing.lending.loan, everyone)

@@ -1,9 +1,9 @@
 """How fast a population moves from one period to the next: quarters, or months that stay as they are on average.
 
-Both have the enterprises, health and loans of the single simulation in their first period. Quarters keep the courses and
-ages of the first months going, so sizes spread and enterprises age a little over the years. Months are for watching a
-portfolio, where a table must not drift by itself: whatever begins and ends does so at rates under which the shares and
-distributions stay (`Pace.steady`).
+Both have the enterprises, health and loans of the single simulation in their first period. Quarters keep the courses
+and ages of the first months going, so sizes spread and enterprises age a little over the years. Months are for watching
+a portfolio, where a table must not drift by itself: whatever begins and ends does so at rates under which the shares
+and distributions stay (`Pace.steady`).
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from sim_institutions.health import DECLINE, DEPTH, DEPTH_SPREAD, DIP, DISTRESS,
 from sim_institutions.random_streams import MONTHS, Floats, normal, stream, uniform
 
 YEAR = 12
-# Ages of enterprises (`enterprises.draw_enterprises`): a gamma distribution of this shape and scale, in years, after the
-# first months.
+# Ages of enterprises (`enterprises.draw_enterprises`): a gamma distribution of this shape and scale, in years, after
+# the first months.
 AGE_SHAPE, AGE_SCALE, AGE_FIRST = 1.6, 4.0, 0.5
 MODE = (AGE_SHAPE - 1) * AGE_SCALE
 # Fall of log sales at the end of a slow course, in its depth.
@@ -31,9 +31,10 @@ class Pace:
     the enterprises that close, and of those that became late. repaid: share of the loans that end. barred: periods for
     which no bank lends to an enterprise that was late. workout: periods after which its loans are written off.
     began: months over which the share of each course comes in. common: standard deviation of the common shocks of
-    sectors, counties and clusters. odds: by profile, what is added to the log-odds of default, so that loans that have run
-    for a while have the profile's rate as new ones have without it. returns: part of a rise or fall by a slow course that is left a month after.
-    steady: whether ages stay as they are, as many being founded and closed at each age as keep them.
+    sectors, counties and clusters. odds: by profile, what is added to the log-odds of default, so that loans that have
+    run for a while have the profile's rate, as new ones have without it. returns: part of a rise or fall by a slow
+    course that is left a month after. steady: whether ages stay as they are, as many being founded and closed at each
+    age as keep them.
     """
 
     step: int
@@ -103,7 +104,7 @@ MONTHLY = Pace(
     began={DISTRESS: 5.05, DIP: 9, DECLINE: 14, GROWTH: 14},
     common=0.01,
     returns=0.96,
-    odds={"demo": 0.11, "interactions": 0.11, "consortium": -0.21, "province": 0.0},
+    odds={"demo": 0.08, "interactions": 0.2, "consortium": -0.27, "province": -0.17},
     steady=True,
 )
 

@@ -135,7 +135,7 @@ class Population:
             aging=self.aging if pace.steady else None,
         )
         self.late = unpaid(self.journey, constants.intercept, seed, number)
-        # First period in which each does not exist any more; by age alone, so that those who stay are like those who go.
+        # First period in which each does not exist any more: by age alone, so that who stays is like who goes.
         self.ends = np.full(len(enterprises), np.iinfo(np.int64).max)
         if pace.steady:
             self._draw_ends()

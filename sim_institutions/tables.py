@@ -99,7 +99,7 @@ def point_table(ids: pa.Array, observed: Observations) -> pa.Table:
 
 
 def history_table(ids: pa.Array, observed: Observations, ends: date | None = None) -> pa.Table:
-    """Ids, perhaps a day of the last month, and, for each series, the columns SERIES_m01 (oldest) to SERIES_m18, or as many as there are months."""
+    """Ids, perhaps a day of the last month, and, for each series, SERIES_m01 (the oldest month) to the last."""
     columns = {ID: ids} if ends is None else {ID: ids, ENDS: pa.repeat(pa.scalar(ends), len(ids))}
     for name, values in observed.histories.items():
         columns |= {f"{name}_m{t + 1:02d}": arrow(values[:, t].copy()) for t in range(values.shape[1])}

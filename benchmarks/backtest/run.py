@@ -347,8 +347,10 @@ def said(found):
     return {
         "quiet_years": len(years),
         "quiet_alarms": alarmed,
+        "quiet_rate": alarmed / len(years) if years else None,
         "shifts": len(found["shifted"]),
         "shifts_named": named,
+        "named_rate": named / len(found["shifted"]) if found["shifted"] else None,
         "shifts_early": early,
         "grades": len(grades),
         "covered": rate(grades, "jeffreys"),

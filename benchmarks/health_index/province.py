@@ -20,6 +20,15 @@ import pyarrow.parquet as pq
 MONTHS, HISTORY = 18, 36
 """Months of the index, and months of histories, which a look back of 15 months over 18 months needs (33)."""
 
+HOLDERS = {
+    "d": ["tax_office", "power_utility", "social_insurance"],
+    "c": ["tax_office", "power_utility", "social_insurance", "registry", "court"],
+}
+SERVING = (
+    'consent = "none"\nper_day = 100000000\nper_enterprise = 100000\nindex_months = 18\napprove = "own_parts"\n'
+    'ages = "always"'
+)
+
 KINDS: tuple[dict[str, Any], ...] = (
     {"kind": "level", "months": 6, "bins": 10},
     {"kind": "trend", "months": 6},

@@ -1,10 +1,10 @@
 """The operating health index against the latent health of simulated provinces, month by month. See README.md.
 
-    OMP_NUM_THREADS=1 python benchmarks/health_index/run.py PROVINCES d7 d8 c7 [--epsilon 1 3] [--index histories all]
+    OMP_NUM_THREADS=1 python benchmarks/health_index/run.py PROVINCES d7 d8 c7
 
 PROVINCES: a folder with provinces by name, made by ``python -m sim_institutions --months 18 --history-months 36
 --enterprises 60000 --seed 7 --out PROVINCES/d7`` and, for the names that begin with c, with ``--profile consortium``.
-Each study is a real one, with nodes, keys and noise; each index is asked of the members by the way that serves.
+Studies are emulated (benchmarks/calibration/emulation.py): the recipe's own plan, noise and arithmetic on pooled rows.
 """
 
 from __future__ import annotations
@@ -12,30 +12,33 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import time
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from province import HISTORY, MONTHS, prepare, study
-from scipy.stats import spearmanr
 
 HERE = Path(__file__).parent
-HOLDERS = {
-    "d": ["tax_office", "power_utility", "social_insurance"],
-    "c": ["tax_office", "power_utility", "social_insurance", "registry", "court"],
-}
-SERVING = (
-    'consent = "none"\nper_day = 100000000\nper_enterprise = 100000\nindex_months = 18\napprove = "own_parts"\n'
-    'ages = "always"'
-)
-ASKED = 12_000
-"""Enterprises of a province whose index is asked for, drawn from all; 18 months of each."""
+sys.path.insert(0, str(HERE.parent / "calibration"))
 
-DRAWS = 200
-"""Bootstrap draws of an interval."""
+from against_truth import against_truth  # noqa: E402
+from emulation import Emulated, Portfolio, emulate, noisy  # noqa: E402
+from portfolios import at_epsilon, from_config  # noqa: E402
+from province import HOLDERS, MONTHS, prepare, study  # noqa: E402
+
+from fedrisk.institution import load_institution  # noqa: E402
+from fedrisk.models.given_points import GivenPoints, common_step, most_values  # noqa: E402
+from fedrisk.models.history_columns import compute  # noqa: E402
+from fedrisk.models.history_file import read_paths  # noqa: E402
+from fedrisk.models.index_scale import INDEX_VALUES, IndexScale, index_scale  # noqa: E402
+from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS  # noqa: E402
+from fedrisk.recipes.scorecard.plan import make_plan  # noqa: E402
+from fedrisk.recipes.scorecard.score_grid import spans_of  # noqa: E402
+from fedrisk.recipes.scorecard.themes import ScoreSum  # noqa: E402
+from fedrisk.study import BANK  # noqa: E402
+
+NOISE = (1, 2, 3)
 
 
 def main() -> None:
@@ -49,145 +52,120 @@ def main() -> None:
     given = parser.parse_args()
     found = json.loads(given.out.read_text("utf-8")) if given.out.exists() else []
     for name in given.names:
-        prepare(given.folder / name, serving=SERVING)
+        prepare(given.folder / name)
         for index in given.index:
-            for epsilon in given.epsilon:
-                cell = {"province": name, "index": index, "epsilon": epsilon}
-                if any(all(f[k] == v for k, v in cell.items()) for f in found):
-                    continue
-                began = time.monotonic()
-                row = cell | figures(given.folder / name, name[0], index, epsilon)
-                found.append(row | {"seconds": round(time.monotonic() - began)})
+            cell = {"province": name, "index": index}
+            wanted = [{**cell, "epsilon": e, "noise": NOISE[-1]} for e in given.epsilon]
+            todo = [one["epsilon"] for one in wanted if one not in _keys(found)]
+            for row in figures(given.folder / name, name[0], index, todo) if todo else ():
+                found.append(cell | row)
                 given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
                 print({k: v for k, v in found[-1].items() if not isinstance(v, list)}, flush=True)
 
 
-def figures(folder: Path, profile: str, index: str, epsilon: float) -> dict[str, Any]:
-    """One study of a province and the index of its newest month and those before it."""
-    home = folder / "homes" / f"{index}_{epsilon:g}"
-    shutil.rmtree(home, ignore_errors=True)
-    os.environ |= {"FEDRISK_HOME": str(home), "MONTH": "development"}
+def _keys(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = ("province", "index", "epsilon", "noise")
+    return [{n: row[n] for n in names} for row in found]
+
+
+def figures(folder: Path, profile: str, index: str, epsilons: list[float]) -> Any:
+    """Studies of a province by epsilon and noise, and the index of its newest month and those before it."""
+    os.environ["MONTH"] = "development"
     holders = HOLDERS[profile]
-    files = institutions(folder, holders, home)
-    (home / "health.toml").write_text(study(folder, index=index, epsilon=epsilon, holders=holders), "utf-8")
-    from fedrisk import api
-
-    api.run(home / "health.toml", out=home / "results", institutions=files)
+    file = folder / f"health_{index}.toml"
+    file.write_text(study(folder, index=index, epsilon=1.0, holders=holders), "utf-8")
+    data = from_config(file)
     os.environ["MONTH"] = f"m{MONTHS:02d}"
-    told, scale, seconds = asked(files, sample(folder))
-    return {**against_truth(folder, told), "scale_error": scale.error, "asked_seconds": round(seconds, 1)}
+    truth = pd.read_parquet(folder / "truth" / f"m{MONTHS:02d}.parquet")["id"].to_numpy()
+    months = {h: Months(folder, h, truth) for h in holders}
+    for epsilon in epsilons:
+        for noise in NOISE:
+            made = emulate(at_epsilon(data, epsilon), holdout=noise, noise=noise)
+            told, scale, values = index_of(made, at_epsilon(data, epsilon), months, truth)
+            known = np.mean([m.known for m in months.values()], axis=0) == 1
+            row = {"epsilon": epsilon, "noise": noise, "rows": len(made.train), "values": values}
+            yield row | {"scale_error": scale.error, **against_truth(folder, told, known)}
 
 
-def institutions(folder: Path, holders: list[str], home: Path) -> dict[str, Path]:
-    """Banks' and holders' files; their stores are in ``home``."""
-    files = sorted((folder / "institutions").glob("*.toml"))
-    banks = [f for f in files if 'kind = "bank"' in f.read_text("utf-8")]
-    home.mkdir(parents=True)
-    return {f.stem: f for f in files if f in banks or f.stem in holders}
+class Months:
+    """One holder's rows of some enterprises in the newest month, with what its histories say of earlier ones."""
+
+    def __init__(self, folder: Path, name: str, ids: np.ndarray) -> None:
+        one = load_institution(folder / "institutions" / f"{name}.toml")
+        table = one.read()
+        place = pd.Series(np.arange(len(table.ids)), index=np.asarray(table.ids)).reindex(ids)
+        self.known = place.notna().to_numpy()
+        self.frame = table.frame.iloc[place.fillna(0).astype(int)].reset_index(drop=True)
+        self.rules = one.dictionary.computed
+        if self.rules:
+            source = one.histories
+            series = [s.name for s in source.series]
+            wanted = np.where(self.known, ids, "").astype(object)
+            self.paths = read_paths(
+                source, one.dictionary.of_table, one.folder, _once(wanted), series, source.months
+            )
+
+    def column(self, name: str, ago: int) -> np.ndarray:
+        """A column as it was so many months before, in rows that the holder knows."""
+        if ago and name in self.rules:
+            rule = self.rules[name]
+            return compute(rule, self.paths[rule.series], ago)
+        return self.frame[name].to_numpy()
 
 
-def sample(folder: Path) -> list[str]:
-    """Ids of enterprises of the newest month, drawn once for a province."""
-    ids = pd.read_parquet(folder / "truth" / f"m{MONTHS:02d}.parquet")["id"]
-    return ids.sample(min(ASKED, len(ids)), random_state=1).tolist()
+def _once(ids: np.ndarray) -> np.ndarray:
+    """Ids with those that are not known made different, so that none stands twice."""
+    return np.array([i or f"none {k}" for k, i in enumerate(ids)], object)
 
 
-def asked(files: dict[str, Path], ids: list[str]) -> tuple[pd.DataFrame, Any, float]:
-    """The index of these enterprises by months ago, as the first bank is answered; and the seconds it took."""
-    from fedrisk.clients.node import Node
-    from fedrisk.serving import registry
-    from fedrisk.serving.asking import Asking
-    from fedrisk.serving.index import index_answers
-    from fedrisk.serving.index_forms import IndexRequest
-    from fedrisk.serving.local_relay import LocalRelay
+def index_of(
+    made: Emulated, data: Portfolio, months: dict[str, Months], ids: np.ndarray
+) -> tuple[pd.DataFrame, IndexScale, int]:
+    """The index of each enterprise, a column for each month ago; its scale, and how many numbers it can be."""
+    card, plan = made.first, make_plan(data.study, data.features)
+    holders = {h: frozenset(["*"]) for h in months}
+    one = AllOf("rest", holders)
+    spans = spans_of(card, one, near=True)
+    step = common_step(spans.values(), INDEX_VALUES)
+    tables = {h: GivenPoints.grid(*span, step=step) for h, span in spans.items()}
+    places = {h: one.places(card, h) for h in months}
 
-    approve(files)
-    bank = next(name for name, file in files.items() if 'kind = "bank"' in file.read_text("utf-8"))
-    node = Node.open(files[bank])
-    (part,) = node.store.models.parts()
-    registry.deploy(node, part.model, as_="champion", who="benchmark")
-    relay = LocalRelay(files, bank)
-    asking, rows, began = Asking(node, relay), [], time.monotonic()
-    for start in range(0, len(ids), 500):
-        request = IndexRequest(ids=tuple(ids[start : start + 500]), months=MONTHS)
-        answers, scale = index_answers(node, asking, request, seconds=300.0)
-        assert not any(a.code for a in answers), answers[0]
-        rows += [[a.id, *[m.index for m in a.months]] for a in answers]
-    seconds = time.monotonic() - began
-    relay.close()
-    frame = pd.DataFrame(rows).set_index(0)
-    frame.columns = range(frame.shape[1])
-    return frame, scale, seconds
+    def given(h: str, codes: list[np.ndarray]) -> np.ndarray:
+        points = [np.asarray(card.points[j], np.int64)[c] for j, c in zip(places[h], codes, strict=True)]
+        return tables[h].of(np.sum(points, axis=0))
 
-
-def approve(files: dict[str, Path]) -> None:
-    """Approve the model wherever it waits for a person."""
-    from fedrisk.clients.node import Node
-    from fedrisk.engine.kept_parts import follows
-    from fedrisk.serving import registry
-
-    for file in files.values():
-        node = Node.open(file)
-        for part in node.store.models.parts():
-            if node.store.models.state(part.model).name == "candidate":
-                registry.approve(node, part.model, who="benchmark", follows=follows(node))
+    own = data.codes(card.bins)
+    training = card.base_points + sum(given(h, [own[j] for j in places[h]]) for h in months)
+    edges = card.calibration_bins(CALIBRATION_BINS)
+    place = np.searchsorted(edges, training[made.train], side="right")
+    label = data.label[made.train]
+    exact = np.stack([np.bincount(place, w, CALIBRATION_BINS) for w in (label, 1 - label)], 1)
+    block = noisy(plan.release("calibration"), {BANK: exact}, np.random.default_rng(99)).block(BANK)
+    scale = index_scale(edges, block.total.sum(1), 2 * float(block.variance))
+    told = {}
+    for ago in range(MONTHS):
+        score = np.full(len(ids), card.base_points, np.int64)
+        for h, month in months.items():
+            codes = [_codes(card.bins[j], month, ago) for j in places[h]]
+            score += given(h, codes)
+        told[ago] = scale.index(score)
+    return pd.DataFrame(told, index=ids), scale, most_values(spans.values(), step)
 
 
-def against_truth(folder: Path, told: pd.DataFrame) -> dict[str, Any]:
-    """Rank correlation with the latent health, month by month and pooled, and of changes within an enterprise."""
-    months = told.shape[1]
-    health = {}
-    for ago in range(months):
-        truth = pd.read_parquet(folder / "truth" / f"m{MONTHS - ago:02d}.parquet", columns=["id", "health"])
-        health[ago] = truth.set_index("id")["health"].reindex(told.index)
-    latent = pd.DataFrame(health)
-    there = latent.notna().all(axis=1)
-    told, latent = told[there], latent[there]
-    out: dict[str, Any] = {"enterprises": len(told), "months": months, "histories": HISTORY}
-    values, truth = told.to_numpy(float), latent.to_numpy(float)
-    out["by_month"] = [rank(values[:, k], truth[:, k]) for k in range(months)]
-    out["pooled"] = rank(values.ravel(), truth.ravel())
-    low, high = interval(values, truth, lambda v, t: rank(v.ravel(), t.ravel()))
-    out |= {"low": low, "high": high}
-    for span in (3, 6, 12):
-        if months > span:
-            d = [
-                rank(values[:, k] - values[:, k + span], truth[:, k] - truth[:, k + span])
-                for k in range(months - span)
-            ]
-            out[f"change_{span}"] = float(np.mean(d))
-    mine = [rank(v, t) for v, t in zip(values, truth, strict=True) if np.ptp(v) > 0]
-    out["within_median"] = float(np.median(mine))
-    out["entropy"], out["further"] = bits(values)
-    return out
+class AllOf(ScoreSum):
+    """The sum of all columns of its holders."""
+
+    def places(self, card: Any, holder: str | None = None) -> list[int]:
+        names = self.holders if holder is None else (holder,)
+        return [j for h in names for j in card.features_of(h)]
 
 
-def rank(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rank correlation."""
-    return round(float(spearmanr(one, other)[0]), 4)
-
-
-def interval(values: np.ndarray, truth: np.ndarray, of: Any) -> tuple[float, float]:
-    """95 % by bootstrap over enterprises."""
-    rng = np.random.default_rng(1)
-    drawn = [
-        of(values[k], truth[k]) for k in (rng.integers(0, len(values), len(values)) for _ in range(DRAWS))
-    ]
-    return tuple(round(float(v), 4) for v in np.quantile(drawn, [0.025, 0.975]))
-
-
-def bits(values: np.ndarray) -> tuple[float, float]:
-    """Entropy of one month's index in bits, and of one more month by the month after it (Miller-Madow corrected)."""
-    now, then = values[:, 0].astype(int), values[:, 1].astype(int)
-    alone, both = entropy(now), entropy(1000 * now + then)
-    return round(alone, 2), round(both - alone, 2)
-
-
-def entropy(codes: np.ndarray) -> float:
-    """Of a sample of whole numbers, with the correction of Miller (1955)."""
-    _, counts = np.unique(codes, return_counts=True)
-    p = counts / counts.sum()
-    return float(-(p * np.log2(p)).sum() + (len(counts) - 1) / (2 * counts.sum() * np.log(2)))
+def _codes(bins: Any, month: Months, ago: int) -> np.ndarray:
+    """Bin codes of one feature; the last one where the holder does not know the enterprise."""
+    if bins.feature.kind == "known":
+        return np.where(month.known, 0, 1)
+    codes = bins.codes(month.column(bins.feature.column, ago))
+    return np.where(month.known, codes, bins.size - 1)
 
 
 if __name__ == "__main__":

@@ -128,8 +128,9 @@ class Distance:
     def chance(self, bound: float) -> float:
         """Chance of so large an index, or a larger one, if the true one is ``bound`` or less; of no change where 0.
 
-        Four cumulants of the sum of squares are those of a non-central chi-squared (Liu, Tang & Zhang 2009). What the
-        bound allows lies in the direction of the greatest weight, where it makes large values most likely.
+        With a bound above 0, chances of about a half and more are a half, which says as much. Four cumulants of the sum
+        of squares are those of a non-central chi-squared (Liu, Tang & Zhang 2009). What the bound allows lies in the
+        direction of the greatest weight, where it makes large values most likely.
         """
         w = self.weights
         if w.sum() <= 0:

@@ -177,10 +177,10 @@ def _times(folder: Path, effort: Effort) -> Iterator[Measured]:
     waiting = _Waiting(folder)
     looks = 40 if effort.quick else 200
     for control, tries in (("", looks), ("own_models_after", LOOKS_OF_CONTROL)):
-        with own_models_before_the_answer() if control else contextlib.nullcontext():
-            # Threads that wait for each other in busy loops would fill the processor's time with noise.
-            with threadpool_limits(1):
-                seen = waiting.seen(LEARNT + tries, rng)
+        before = own_models_before_the_answer() if control else contextlib.nullcontext()
+        # Threads that wait for each other in busy loops would fill the processor's time with noise.
+        with before, threadpool_limits(1):
+            seen = waiting.seen(LEARNT + tries, rng)
         known, tried = seen[:, :LEARNT], seen[:, LEARNT:]
         hits = sum(_nearer(known, t) == side for side in (0, 1) for t in tried[side])
         more = {"party": "bank", "chance": 0.5, "claimed": 0.5, "control": control, "method": TIMES}
@@ -258,8 +258,8 @@ ATTACK = Attack(
     attacker="The hub, or whoever is between it and a node",
     knows="All records but one, and sizes and times of all messages",
     wants="That record",
-    how="It compares sizes and refusals of studies whose tables differ in one record, and times of answers where one label "
-    "decides whether the bank fits models of its own",
+    how="It compares sizes and refusals of studies whose tables differ in one record, and times of answers where one "
+    "label decides whether the bank fits models of its own",
     sources=(TIMES,),
     run=run,
 )

@@ -17,11 +17,13 @@ BAR = 25
 
 def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
     """The months of one enterprise, this one first, with what moved."""
+    from fedrisk.report.index_page import fewer_words
+
     if answer.code:
         tell(f"{answer.code}: {retold(answer.words)}", "red")
         return
     themes = list(answer.months[0].themes)
-    columns = (_("months ago"), _("index"), "", *themes)
+    columns = ("months ago", "index", "", *themes)
     table = plain_table(
         _("{id}: operating health index", id=answer.id), *columns, right=(columns[0], columns[1], *themes)
     )
@@ -32,8 +34,8 @@ def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
     out.print(table)
     if themes:
         tell(_("points by theme: higher is healthier, and a difference says what moved the index"))
-    if answer.words:
-        note(retold(answer.words), style=None)
+    if fewer := fewer_words(answer):
+        note(fewer, style=None)
     tell(scale_words(scale))
     if answer.notice:
         note(retold(answer.notice))
@@ -42,7 +44,7 @@ def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
 def show_list(answers: Sequence["IndexAnswer"], scale: "ScaleShown") -> None:
     """A line for each enterprise, then why others have none."""
     told = [a for a in answers if not a.code]
-    columns = (_("enterprise"), _("index"), _("in 3 months"), _("in 12 months"))
+    columns = ("enterprise", "index", "in 3 months", "in 12 months")
     table = plain_table(
         _("{rows:,} enterprises, {told:,} with an index", rows=len(answers), told=len(told)),
         *columns,

@@ -71,8 +71,8 @@ def watch_columns(
             return
         for one in found:
             tell(_("model {model}: {verdict}", model=one.model["model"], verdict=verdict(one)))
-            _show(_("own table"), one.table, month)
-            _show(_("who was asked about"), one.asked, month)
+            _show(_("own table"), _("since the first month"), one.table, month)
+            _show(_("who was asked about"), _("since development"), one.asked, month)
         for page in pages:
             note(_("page: {page}", page=page), style=None)
 
@@ -113,13 +113,13 @@ def _counted(node: "Node", part: "ModelPart", month: "Month") -> "ColumnMonths":
     )
 
 
-def _show(title: str, by_month: "ByMonth", month: str) -> None:
+def _show(title: str, since: str, by_month: "ByMonth", month: str) -> None:
     from fedrisk.report import watch_words
     from fedrisk.report.validation_words import count
 
     if not by_month.get(month):
         return
-    figures = (_("since the month before"), _("since development"))
+    figures = (_("since the month before"), since)
     column, alarm = of_kind("watch", "column"), of_kind("watch", "alarm")
     table = plain_table(title, column, of_kind("watch", "rows"), *figures, alarm, right=figures)
     for d in by_month[month]:

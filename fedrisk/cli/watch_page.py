@@ -56,8 +56,8 @@ def watch_page(
     if wanted is None or wanted not in kept.months():
         there = ", ".join(str(m) for m in kept.months()) or "none"
         raise ConfigError(f"watch {name} keeps no month {wanted or month}; it keeps {there}")
-    figures = month_figures(node, kept, wanted)
     with speaking(language):
+        figures = month_figures(node, kept, wanted)
         page = write_watch_page(out or kept.pages, figures)
         if as_json:
             tell_json({"page": str(page), **figures.to_dict()})

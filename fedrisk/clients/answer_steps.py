@@ -1,9 +1,9 @@
 """When a node's answer leaves: at the end of a step of time, not when its work is done.
 
-How long an answer takes can tell of exact records: a bank fits its own models, without noise, before its last answer
-leaves, and after how many rounds of boosting they stop hangs on single labels. No budget covers that. So an answer
-waits for the end of a step (bucketing: Köpf & Dürmuth 2009). Steps grow by ``GROWTH``, and where they begin is drawn in
-secret by each process.
+How long an answer takes can tell of exact records, and no budget covers that. What hangs on single labels for
+seconds, a bank's own models, is fitted after the study (clients/own_work). So that what is left does not show either,
+such as files that pack better and branches of the processor, an answer waits for the end of a step (bucketing: Köpf &
+Dürmuth 2009). Steps grow by ``GROWTH``, and where they begin is drawn in secret by each process.
 
 Guarantee: two tables whose answers take times in the ratio r are told apart, however often somebody looks at one
 process, with probability at most ln r / ln GROWTH over the draw; else both answers leave at the same step's end.

@@ -90,6 +90,11 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
     source, dictionary = rules.table, rules.dictionary
     if source is None or dictionary is None:
         raise ConfigError(f"data set {rules.name} has no [table] with a dictionary; add both")
+    if dictionary.computed:
+        raise ConfigError(
+            f"data set {rules.name}: {', '.join(dictionary.computed)} are computed from histories, and one table that "
+            "is split has none; remove these columns, or take the institutions of a study"
+        )
     held = {c.name for p in rules.parties for c in columns_of(p, rules)} | {
         rules.split.over,
         dictionary.as_of,

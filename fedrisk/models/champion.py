@@ -4,11 +4,11 @@ It runs at one bank, without noise. It never leaves the bank and never feeds a r
 other rows, so the sensitivity of one row would not hold. Figures computed from it do not leave the bank
 either (zeroing one training row can move such a figure by far more than one).
 
-Histogram gradient boosting (Ke et al. 2017) with small trees. It is fitted five times, each time without one
-fold of the rows, on which the log loss says after how many rounds to stop. The five log-odds are averaged
-(a cross-validation committee: Krogh & Vedelsby 1995; Parmanto, Munro & Doyle 1996), which costs about as much
-as a trial for the number of rounds and a fit to all rows, ranks better at banks with few rows, and gives each row
-a prediction by a model that did not see it: with these `models/stacking` weighs models.
+Histogram gradient boosting (Ke et al. 2017) with small trees. It is fitted five times (three times where there are
+many rows), each time without one fold of the rows, on which the log loss says after how many rounds to stop. The
+log-odds are averaged (a cross-validation committee: Krogh & Vedelsby 1995; Parmanto, Munro & Doyle 1996), which costs
+about as much as a trial for the number of rounds and a fit to all rows, ranks better at banks with few rows, and gives
+each row a prediction by a model that did not see it: with these `models/stacking` weighs models.
 
 The consortium's scores enter as columns. They were trained on the bank's rows too, so for the rows that are
 fitted the caller gives them as if the row's fold had not been trained on (`models/personal.without_fold`), lest
@@ -27,12 +27,14 @@ from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fedrisk.errors import ConfigError, DataError
-from fedrisk.models.personal import FOLDS, stratified_folds
+from fedrisk.models.personal import MANY_ROWS, folds_of
 from fedrisk.progress import counted
 
 Floats = NDArray[np.float64]
 
-LEARNING_RATE = 0.1
+LEARNING_RATE, RATE_OF_MANY = 0.1, 0.2
+"""Of a bank's boosting, and of that of a bank with many rows (models/personal.MANY_ROWS), in half as many rounds."""
+
 LEAVES = 15
 LEAF_ROWS = 20
 RIDGE = 1.0
@@ -106,7 +108,7 @@ def fit_champion(
             names may be any. Columns without a value help nothing and harm nothing.
         y: labels 0 or 1, (n,).
         consortium: what the consortium says of each row, (n,) or (n, m), as if the row's fold
-            (`stratified_folds` of y, FOLDS and seed) had not been trained on; None for the bank alone.
+            (`models/personal.folds_of`) had not been trained on; None for the bank alone.
         max_rounds: largest number of boosting rounds.
         seed: of the draw of the folds.
 
@@ -129,9 +131,10 @@ def fit_champion(
     table = _table(x, columns, categories, given)
     if not len(table.columns):
         raise DataError("champion: there is no column to fit on; give x or the consortium's columns")
-    folds = stratified_folds(label.astype(np.float64), FOLDS, seed)
+    folds = folds_of(label.astype(np.float64), seed)
     members, held_out = [], np.zeros(len(label))
-    for k in counted("own model alone, folds" if consortium is None else "champion, folds", range(FOLDS)):
+    what = "own model alone, folds" if consortium is None else "champion, folds"
+    for k in counted(what, range(int(folds.max()) + 1)):
         held = folds == k
         member = _member(table[~held], label[~held], table[held], label[held], max_rounds)
         members.append(member)
@@ -147,8 +150,9 @@ def bank_alone(x: pd.DataFrame, y: ArrayLike, **options: Any) -> Champion:
 def _member(
     x: pd.DataFrame, y: NDArray[Any], held: pd.DataFrame, held_y: NDArray[Any], rounds: int
 ) -> HistGradientBoostingClassifier:
+    rate = LEARNING_RATE if len(x) + len(held) < MANY_ROWS else RATE_OF_MANY
     model = HistGradientBoostingClassifier(
-        learning_rate=LEARNING_RATE,
+        learning_rate=rate,
         max_iter=rounds,
         max_leaf_nodes=LEAVES,
         min_samples_leaf=LEAF_ROWS,

@@ -29,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array, hstack, issparse
 from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
@@ -49,7 +50,14 @@ CURVE_STRENGTHS = (0.3, 3.0, 30.0)
 CENTRES = (0.0, 1.0)
 """Candidate values to which the slopes are drawn."""
 
-FOLDS = 5
+FOLDS, FOLDS_OF_MANY = 5, 3
+"""Folds of a bank's training rows, and of those of a bank with ``MANY_ROWS``: two thirds of these teach as much."""
+
+MANY_ROWS = 25_000
+"""From so many training rows on, own models are fitted in less time (benchmarks/own_models says what that costs)."""
+
+CHOICE_ROWS = 10_000
+"""Training rows by which strengths are chosen at most. A ridge counts enterprises, so it stays as it is with more."""
 
 CHOICE_TOLERANCE = 1e-6
 """Relative gain at which fits stop that only serve to choose strengths."""
@@ -272,7 +280,7 @@ def personal_models(
     if int(min((y[fit] == 0).sum(), (y[fit] == 1).sum())) < LEAST_CLASS:
         return PersonalModels({"shared": s}, {}, {}, {}, "shared")
     z, c, truth = rows[fit], parts[fit], y[fit]
-    folds = stratified_folds(truth, FOLDS, seed)
+    folds = folds_of(truth, seed)
     clean = without_fold(z, truth, s[fit], c, spans, folds, total_rows)
     models, held = _fitted(z, truth, c, clean, folds)
     validation = {name: _figures(logit, held["local"], truth) for name, logit in held.items()}
@@ -304,7 +312,7 @@ def _fitted(
 
 
 def without_fold(
-    x: Floats,
+    x: Floats | csr_array,
     label: Floats,
     shared: Floats,
     curves: Floats,
@@ -318,19 +326,28 @@ def without_fold(
 
     It is exact to first order: taking out rows with gradients g moves the weights by H^-1 sum g, where H is
     the bank's curvature times total_rows / n, plus a ridge: by default the one that early stopping amounts to.
+    x: also sparse, where columns are the bins of a card.
     """
-    p = expit(shared)
-    both = np.column_stack([np.ones(len(x)), x])
-    curvature = (both.T * (p * (1 - p))) @ both * (total_rows / len(x))
+    p, rows = expit(shared), len(label)
+    if issparse(x):
+        both = hstack([np.ones((rows, 1)), x], format="csr")
+        curvature = (both.T @ both.multiply((p * (1 - p))[:, None])).toarray() * (total_rows / rows)
+    else:
+        both = np.column_stack([np.ones(rows), x])
+        curvature = (both.T * (p * (1 - p))) @ both * (total_rows / rows)
     pull = total_rows / EARLY_STOP if ridge is None else ridge
     inverse = np.linalg.inv(curvature + np.eye(both.shape[1]) * pull)
     out, total = curves.copy(), shared.copy()
     for k in range(int(folds.max()) + 1):
         fold = folds == k
-        move = inverse @ (both[fold].T @ (p[fold] - label[fold]))
-        total[fold] += both[fold] @ move
+        there = both[fold]
+        move = inverse @ (there.T @ (p[fold] - label[fold]))
+        total[fold] += there @ move
+        # What each column adds by itself: a column of moves for each span.
+        each = np.zeros((len(move), len(spans)))
         for j, (start, stop) in enumerate(spans):
-            out[fold, j] += x[fold, start:stop] @ move[1 + start : 1 + stop]
+            each[1 + start : 1 + stop, j] = move[1 + start : 1 + stop]
+        out[fold, : len(spans)] += there @ each
     return out, total
 
 
@@ -387,19 +404,34 @@ def _chosen(
     m = 0 if curves is None else curves.shape[1]
     tried = x if clean is None else np.column_stack([clean, x])
     final = x if curves is None else np.column_stack([curves, x])
-    validation = _CrossValidation(tried, y, folds)
+    some = _some_rows(y)
+    truth, validation = y[some], _CrossValidation(tried[some], y[some], folds[some])
     best: tuple[float, Floats, Floats, Floats] | None = None
     for strength, on_curves, at in grid:
         ridge = np.r_[np.full(m, on_curves), np.full(x.shape[1], strength)]
         centre = np.r_[np.full(m, at), np.zeros(x.shape[1])]
         held = validation.held_out(ridge, centre)
-        value = float(log_loss_terms(held, y).mean())
+        value = float(log_loss_terms(held, truth).mean())
         if best is None or value < best[0]:
             best = value, held, ridge, centre
     if best is None:
         raise ConfigError("personal models: the grid is empty")
-    weights, intercept = fit_linear(final, y, best[2], best[3])
-    return LinearModel(intercept, weights[:m], weights[m:]), best[1]
+    _, held, ridge, centre = best
+    if len(truth) < len(y):
+        held = _CrossValidation(tried, y, folds).held_out(ridge, centre)
+    weights, intercept = fit_linear(final, y, ridge, centre)
+    return LinearModel(intercept, weights[:m], weights[m:]), held
+
+
+def _some_rows(label: Floats) -> NDArray[np.bool_]:
+    """``CHOICE_ROWS`` rows at most, both classes in proportion, (n,)."""
+    parts = -(-len(label) // CHOICE_ROWS)
+    return np.asarray(stratified_folds(label, parts, 1) == 0)
+
+
+def folds_of(label: Floats, seed: int = 0) -> NDArray[np.int64]:
+    """Fold of every training row of a bank, (n,), for all its own models: where they are many, there are fewer."""
+    return stratified_folds(label, FOLDS if len(label) < MANY_ROWS else FOLDS_OF_MANY, seed)
 
 
 def stratified_folds(label: Floats, folds: int, seed: int) -> NDArray[np.int64]:
@@ -418,7 +450,8 @@ def stratified_folds(label: Floats, folds: int, seed: int) -> NDArray[np.int64]:
 
 def log_loss_terms(logit: Floats, label: Floats) -> Floats:
     """Log loss of every row, (n,), stable for large log-odds."""
-    out: Floats = np.logaddexp(0.0, logit) - label * logit
+    # As numpy's logaddexp, in less than half of its time.
+    out: Floats = np.maximum(logit, 0.0) + np.log1p(np.exp(-np.abs(logit))) - label * logit
     return out
 
 

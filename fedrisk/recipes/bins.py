@@ -33,7 +33,10 @@ FEWEST_CELLS = 32
 LEAST_ROOM = 1.0
 """Room of a histogram of the fewest cells below which its edges are no better than even ones."""
 
-TOTALS = BlobForm(dtype="float64", ndim=(1, 2), low=-1e15, high=1e15, most=1 << 24)
+MOST_TOTALS = 1 << 24
+"""Most numbers of one array of released totals, 128 MB: a block of two institutions' 4,096 columns each."""
+
+TOTALS = BlobForm(dtype="float64", ndim=(1, 2), low=-1e15, high=1e15, most=MOST_TOTALS)
 """An array of released totals; shape and range of each are checked against its release (releases/totals)."""
 
 

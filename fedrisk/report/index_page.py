@@ -27,7 +27,7 @@ def index_page(asker: str, body: "IndexBody") -> str:
         asker=asker,
         answer=answer,
         scale=body.scale,
-        words=retold(answer.words) if answer.words else "",
+        words=retold(answer.words) if answer.code else fewer_words(answer),
         plot=None if answer.code else months_plot(answer).plot(),
         changes=[(months, change, answer.moved(months)) for months, change in _changes(answer)],
         themes=themes,
@@ -65,6 +65,19 @@ def months_plot(answer: "IndexAnswer") -> Drawn:
         legend(axes, [line], [of_kind("plot", "This enterprise; dashed: half of the studied ones")])
     said = ", ".join(str(v) for v in index[::-1].tolist())
     return Drawn(figure, _("Operating health index by month, the newest last: {values}", values=said))
+
+
+def fewer_words(answer: "IndexAnswer") -> str:
+    """That members tell fewer months than were asked for; empty where they tell all."""
+    told = len(answer.months)
+    if told == answer.asked:
+        return ""
+    return _(
+        "{told} of {asked} months are told. Earlier ones are not known: a member's histories do not reach back so far, "
+        "or its policy allows fewer (policy.serving.index_months).",
+        told=told,
+        asked=answer.asked,
+    )
 
 
 def _changes(answer: "IndexAnswer") -> list[tuple[int, int]]:

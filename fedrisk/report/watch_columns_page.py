@@ -55,7 +55,7 @@ def write_columns_page(file: Path, found: ColumnMonths) -> Path:
 
 def render_columns_page(found: ColumnMonths) -> str:
     """The page, in the language that is spoken."""
-    parts = [_part(name, by_month, found.month) for name, by_month in _named(found) if by_month]
+    parts = [_part(name, since, by_month, found.month) for name, since, by_month in _named(found) if by_month]
     return render_page("watch_columns.html.jinja", f=found, parts_of=parts, verdict=verdict(found))
 
 
@@ -69,16 +69,17 @@ def verdict(found: ColumnMonths) -> str:
     return _("Nothing changed in {month} that chance alone would not do.", month=found.month)
 
 
-def _named(found: ColumnMonths) -> list[tuple[str, ByMonth]]:
+def _named(found: ColumnMonths) -> list[tuple[str, str, ByMonth]]:
     return [
-        (of_kind("watch", "Own table"), found.table),
-        (of_kind("watch", "Who was asked about"), found.asked),
+        (of_kind("watch", "Own table"), _("since the first month"), found.table),
+        (of_kind("watch", "Who was asked about"), _("since development"), found.asked),
     ]
 
 
-def _part(name: str, by_month: ByMonth, month: str) -> dict[str, Any]:
+def _part(name: str, since: str, by_month: ByMonth, month: str) -> dict[str, Any]:
     return {
         "name": name,
+        "since": since,
         "rows": [_row(d) for d in sorted(by_month.get(month, ()), key=_place)],
         "plot": _plot(by_month, month),
     }

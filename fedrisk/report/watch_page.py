@@ -98,7 +98,7 @@ def _alert(said: Mapping[str, Any]) -> dict[str, Any]:
         "why": words.why(said),
         "score": str(said["score"]) if before is None else f"{before} → {said['score']}",
         "probability": percent(said["probability"]),
-        "reasons": list(said["reasons"]),
+        "reasons": [words.reason(r) for r in said["reasons"]],
         "moved": words.moved(said),
         "state": words.state(said),
     }

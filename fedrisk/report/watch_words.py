@@ -9,6 +9,7 @@ from fedrisk.analysis.watch.challenge import Contest
 from fedrisk.analysis.watch.drift_alarms import Drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures
 from fedrisk.language import _, either, listed, of_kind
+from fedrisk.models.scorecard import EXTERNAL
 from fedrisk.report.validation_words import chance, count, percent
 
 Said = tuple[str, str]
@@ -169,6 +170,11 @@ def moved(alert: Mapping[str, Any]) -> list[str]:
     if alert["external"]:
         out.append(_("what others know: {points:+d} points", points=alert["external"]))
     return out
+
+
+def reason(of: str) -> str:
+    """A reason of a score: a column, or all that others know."""
+    return of_kind("watch", "external data") if of == EXTERNAL else of
 
 
 def state(alert: Mapping[str, Any]) -> str:

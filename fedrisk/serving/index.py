@@ -131,8 +131,8 @@ def _asked(
         sums = _sums(asking, request, model.part, store, seconds)
     except (LaterError, ProtocolError) as error:
         note(error)
-        nothing = {"code": "hub", "words": of_code("hub")}
-        return tuple(IndexAnswer(id=i, model=used, made=time.time(), **nothing) for i in request.ids)
+        said: dict[str, Any] = {"code": "hub", "words": of_code("hub"), "asked": request.months}
+        return tuple(IndexAnswer(id=i, model=used, made=time.time(), **said) for i in request.ids)
     return tuple(_answer(request, model, used, sums, row) for row in range(len(request.ids)))
 
 
@@ -160,7 +160,12 @@ def _sums(
 
 
 def _answer(request: IndexRequest, model: CardModel, used: ModelUsed, sums: Sums, row: int) -> IndexAnswer:
-    said: dict[str, Any] = {"id": request.ids[row], "model": used, "made": time.time()}
+    said: dict[str, Any] = {
+        "id": request.ids[row],
+        "model": used,
+        "asked": request.months,
+        "made": time.time(),
+    }
     codes = dict(sums.failed) or dict(sums.refused.get(row, {}))
     if codes:
         code = codes[sorted(codes)[0]]

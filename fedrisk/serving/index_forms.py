@@ -70,7 +70,8 @@ class IndexAnswer(BaseModel):
     Attributes:
         id: as it was asked. code: empty, or why there is no index; words: the same as a sentence, or that fewer months
             are told than were asked for. members: codes by member, where members give nothing.
-        months: this one first; none where there is a code. Months that members do not tell are left out.
+        months: this one first; none where there is a code. Months that members do not tell are left out. asked: how
+            many were asked for.
         notice: what a reader must know, for instance that a model has no privacy.
         made: when, in seconds since 1970 UTC.
     """
@@ -83,6 +84,7 @@ class IndexAnswer(BaseModel):
     members: dict[str, str] = Field(default_factory=dict)
     model: ModelUsed
     months: tuple[IndexMonth, ...] = ()
+    asked: int = 1
     notice: str | None = None
     made: float = 0.0
 

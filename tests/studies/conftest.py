@@ -39,9 +39,7 @@ def folds(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if Path(request.module.__file__).stem not in FIVE_FOLDS:
             patch.setitem(fit_champion.__kwdefaults__, "max_rounds", 10)
-            for module in ("fedrisk.models.personal", "fedrisk.models.champion"):
-                patch.setattr(f"{module}.FOLDS", 2)
-            patch.setattr("fedrisk.recipes.scorecard.own_models.FOLDS", 2)
+            patch.setattr("fedrisk.models.personal.FOLDS", 2)
         yield
 
 

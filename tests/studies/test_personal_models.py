@@ -4,7 +4,10 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from fedrisk.clients import own_results
 
 pytestmark = pytest.mark.study
 
@@ -94,3 +97,29 @@ def test_banks_without_holders_get_a_champion_that_hears_the_card(kit, tmp_path)
     scores = run.scores("alfa")
     assert {f"{m}_probability" for m in OWN} <= {*scores.columns}
     assert not np.allclose(scores["champion_probability"], scores["alone_probability"])
+
+
+def test_no_own_model_is_fitted_before_the_last_answer_has_left(kit, tmp_path, monkeypatch):
+    """Its time would tell of single labels; what it is fitted from stays until the study is over."""
+    from fedrisk.clients.own_work import complete, due
+    from fedrisk.recipes import recipe_named
+    from fedrisk.recipes.scorecard import delivery
+
+    fitted, real = [], delivery.own_fit
+    monkeypatch.setattr(delivery, "own_fit", lambda *a: fitted.append(a[0].state.over) or real(*a))
+    built = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900)
+    run = built.run(own=False)
+    node = built.nodes["alfa"]
+    entry = own_results.entry_of(node, run.attempt)
+    assert not fitted and entry.owed and entry.rows == len(built.tables["alfa"]) and not entry.models
+    before, scores = node.ledger.spent(), own_results.scores(node, entry)
+    run.exchange.close()
+    assert due(node) == [run.attempt]
+    complete(node, run.attempt, recipe_named)
+    assert fitted == [True] and not due(node)
+    entry = own_results.entry_of(node, run.attempt)
+    assert {"alone", "champion"} <= {*entry.models} and not entry.owed and not entry.failed
+    pd.testing.assert_frame_equal(own_results.scores(node, entry)[[*scores]], scores)
+    assert node.ledger.spent() == before
+    folder = node.store.path / "attempts" / run.attempt
+    assert not (folder / "secrets").exists() and not list(folder.glob("*.npy"))

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedrisk.data.features import Feature
+from fedrisk.errors import ConfigError
 from fedrisk.findings import Finding
+from fedrisk.recipes.bins import MOST_TOTALS
 from fedrisk.releases.budget import EDGES_SHARE
 from fedrisk.study import Study
 
@@ -27,6 +29,10 @@ COLUMN_ROOM = 15.0
 
 LEAST_COLUMNS = 5
 """So many columns are counted however few the positives are: the noise of fewer is hardly less."""
+
+
+MOST_SHAPES = 4
+"""Most columns of the Gram matrix for one feature: its curve, and three smooth modes (models/estimator.shape_bases)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +102,36 @@ def _left_out(features: Sequence[Feature], number: int) -> list[str]:
                 out.add(f.name)
                 left[f.institution] -= 1
     return [f.name for f in features if f.name in out]
+
+
+def check_gram(study: Study, features: Sequence[Feature]) -> None:
+    """ConfigError where a block of the Gram matrix may have more numbers than members take, before anything is charged.
+
+    How many columns a feature has there follows from its released curve; here it is the most that there may be.
+    """
+    columns = {r: sum(gram_columns(f) for f in features if f.institution == r) for r in study.roles}
+    first, second, *_ = [*sorted(columns, key=lambda r: -columns[r]), ""]
+    for a, b, numbers in (
+        (first, first, columns[first] * (columns[first] - 1) // 2),
+        (first, second, columns[first] * columns.get(second, 0)),
+    ):
+        if numbers > MOST_TOTALS:
+            whose = a if a == b else f"{a} and {b}"
+            raise ConfigError(
+                f"the Gram matrix may have {columns[a]:,} columns of {a}, and its block of {whose} {numbers:,} "
+                f"numbers; at most {MOST_TOTALS:,} are taken. Leave columns out (scorecard.left_out), or count the "
+                'stronger ones a second time in its place (scorecard.second = "recount")'
+            )
+
+
+def gram_columns(feature: Feature) -> int:
+    """Most columns of the Gram matrix for a feature; fewer where it has few bins, those of codes and gaps included.
+
+    >>> gram_columns(Feature(institution="bank", column="late", kind="flag", missing=False))
+    1
+    """
+    if feature.kind == "number" and feature.bins is None:
+        return MOST_SHAPES
+    own = 2 if feature.kind in ("flag", "known") else len(feature.bins or ()) + (feature.kind == "number")
+    bins = own + feature.missing + len(feature.special)
+    return 1 + min(MOST_SHAPES - 1, max(0, bins - 2))

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import expit, logit
 
 from fedrisk.models.forest import Forest
 from fedrisk.models.own_model import OwnModel, Said
 from fedrisk.models.personal import (
-    FOLDS,
     LinearModel,
+    folds_of,
     log_loss_terms,
     personal_models,
-    stratified_folds,
     without_fold,
 )
 from fedrisk.models.scorecard import Scorecard
@@ -215,20 +215,20 @@ def _said(card: Scorecard, scored: Scored, fit: NDArray[np.bool_], total_rows: i
     A fold is taken out of the points of each bin, and of the weight of the holders' sum; what it did to single points
     of theirs the bank cannot know.
     """
-    designs, spans, at = [], [], 0
     said = Said.of(card, list(scored.codes.T), scored.external, scored.by_theme)
-    for k, j in enumerate(card.features_of(BANK) if scored.codes.shape[1] else ()):
-        size = len(card.points[j])
-        designs.append(np.eye(size)[scored.codes[fit, k]])
-        spans.append((at, at + size))
-        at += size
-    for k in range(said.curves.shape[1] - said.held, said.curves.shape[1]):
-        designs.append(said.curves[fit, k][:, None])
-        spans.append((at, at + 1))
-        at += 1
-    every, shared = said.curves, said.log_odds
-    label = scored.label[fit]
-    folds = stratified_folds(label, FOLDS, 0)
-    design = np.concatenate(designs, 1)
-    clean = without_fold(design, label, shared[fit], every[fit], spans, folds, total_rows, ridge=BIN_ROWS)
+    every, shared, label = said.curves, said.log_odds, scored.label[fit]
+    sizes = [len(card.points[j]) for j in card.features_of(BANK)] if scored.codes.shape[1] else []
+    sizes += [1] * said.held
+    ends = np.cumsum(sizes)
+    spans = [(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)]
+    # A row has one bin of each of the bank's columns, and the holders' log-odds.
+    place = np.tile(ends - sizes, (len(label), 1))
+    place[:, : scored.codes.shape[1]] += scored.codes[fit]
+    value = np.ones(place.shape)
+    value[:, len(sizes) - said.held :] = every[fit, len(sizes) - said.held :]
+    first = np.arange(0, place.size + 1, len(sizes))
+    design = csr_array((value.ravel(), place.ravel(), first), shape=(len(label), int(ends[-1])))
+    clean = without_fold(
+        design, label, shared[fit], every[fit], spans, folds_of(label), total_rows, ridge=BIN_ROWS
+    )
     return _Card(said, clean)

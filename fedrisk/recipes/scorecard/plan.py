@@ -14,7 +14,7 @@ from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
 from fedrisk.models.knowledge import NOTHING, Knowledge
 from fedrisk.recipes.bins import choose_edges, training_rows
-from fedrisk.recipes.scorecard.columns import PAIRS_SHARE, SHARES, choose_columns
+from fedrisk.recipes.scorecard.columns import PAIRS_SHARE, SHARES, check_gram, choose_columns
 from fedrisk.recipes.scorecard.expectation import GainSizes, expected_gain
 from fedrisk.recipes.scorecard.forms import calibration_release, counts_release
 from fedrisk.recipes.scorecard.pairing import PAIRS
@@ -47,6 +47,8 @@ def make_plan(
     counted = choose_columns(study, features, training, prices[True]["counts"])
     bearable = choose_edges(study, counted.features, training, prices[True]["edges"], prices[False]["counts"])
     features, mus = bearable.features, prices[bearable.private]
+    if settings.second != "recount":
+        check_gram(study, features)
     edges = edges_release(study, features, mus["edges"], bearable.cells) if bearable.private else None
     each = {role: [2] * sum(f.institution == role for f in features) for role in study.roles}
     counts = counts_release(study, each, mus["counts"]) if features else None

@@ -36,7 +36,19 @@ def test_a_bound_of_what_matters_makes_the_same_change_less_of_an_alarm():
     old, new = Histogram.of(np.full(4, 500.0), 0.0), Histogram.of(np.array([600.0, 560, 440, 400]), 0.0)
     found = distance(old, new)
     chances = [found.chance(bound) for bound in (0.0, 0.01, 0.05, 0.2)]
-    assert chances == sorted(chances) and chances[0] < 1e-5 and chances[-1] > 0.9
+    assert chances == sorted(chances) and chances[0] < 1e-5 and chances[-1] == 0.5
+
+
+@pytest.mark.parametrize("rows", [100, 10_000, 10_000_000])
+@pytest.mark.parametrize("bound", [0.0, 0.02, 0.1, 1.0])
+def test_chances_of_any_size_are_chances(rows, bound):
+    """Also where nothing moved, or everything did: distributions of large numbers overflow."""
+    old = Histogram.of(rows * np.array([0.2, 0.2, 0.3, 0.3]), 0.0)
+    far = Histogram.of(rows * np.array([0.7, 0.1, 0.1, 0.1]), 0.0)
+    assert distance(old, old).chance(bound) >= 0.5
+    assert 0 <= distance(old, far).chance(bound) <= 0.5 and (
+        bound == 1.0 or distance(old, far).chance(bound) < 0.01
+    )
 
 
 def test_noise_leaves_nothing_of_the_same_distribution():

@@ -1,5 +1,7 @@
 """Columns from histories in a dictionary: what follows from the rule, what they state themselves, what is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from fedrisk.data.dictionary import Column, load_dictionary, same_features
@@ -142,3 +144,10 @@ def test_a_column_is_declared_by_hand():
     assert 'name = "invoice_fall"\nhistory = "invoices"\nkind = "fall"\nmonths = 3\n' in changed
     other = declared(changed, "invoice_fall", {"kind": "volatility"}, by="ann", day="2026-01-31")
     assert 'kind = "volatility"' in other and "meaning" not in other.split("invoice_fall")[1]
+
+
+def test_the_page_lists_every_kind_with_what_is_usual():
+    page = (Path(__file__).parents[3] / "docs" / "history-columns.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    said = {cells[0].strip("| `"): [int(k) for k in cells[2].split(", ")] for cells in rows}
+    assert said == {name: list(kind.keys.values()) for name, kind in KINDS.items()}

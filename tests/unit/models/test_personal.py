@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
+from fedrisk.models import personal
 from fedrisk.models.personal import (
     LinearModel,
     fit_linear,
+    folds_of,
     log_loss_terms,
     personal_models,
     stratified_folds,
@@ -141,3 +144,36 @@ def test_hold_out_rows_are_not_looked_at():
 def test_a_model_says_what_its_parts_say():
     model = LinearModel(0.5, np.array([2.0]), np.array([1.0, -1.0]))
     assert model.logits(np.array([[3.0, 1.0]]), np.array([[0.25]])).tolist() == [3.0]
+
+
+def test_a_sparse_design_is_the_same():
+    x, y = bank(np.array([1.5, -1.0, 0.5]), 300)
+    x[np.abs(x) < 0.3] = 0.0
+    folds, shared, parts = stratified_folds(y, 3, 0), x.sum(1), ((0, 2), (2, 3))
+    curves = np.stack([x[:, :2].sum(1), x[:, 2], y], 1)  # the last one has no columns
+    dense, sparse = (without_fold(d, y, shared, curves, parts, folds, 900) for d in (x, csr_array(x)))
+    for one, other in zip(dense, sparse, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    assert (dense[0][:, 2] == y).all() and (dense[0][:, :2] != curves[:, :2]).any(0).all()
+
+
+def test_a_bank_with_many_rows_has_fewer_folds_and_chooses_strengths_by_some(monkeypatch):
+    """Its models are hardly others, and each training row still has a prediction that did not see it."""
+    weights = np.array([1.5, -1.0, 0.5])
+    x, y = bank(weights, 1200)
+    args = (x, y, np.ones(1200, bool), x @ weights - 1, x * weights, spans(3))
+    slow = personal_models(*args, total_rows=5000)
+    monkeypatch.setattr(personal, "MANY_ROWS", 1000)
+    monkeypatch.setattr(personal, "CHOICE_ROWS", 500)
+    assert set(folds_of(y)) == {0, 1, 2} and set(folds_of(y[:999])) == {0, 1, 2, 3, 4}
+    some = personal._some_rows(y)
+    assert 400 <= some.sum() <= 402 and y[some].mean() == pytest.approx(y.mean(), abs=0.005)
+    fast = personal_models(*args, total_rows=5000)
+    assert fast.held_out["personal"].shape == y.shape
+    assert auc(y, fast.held_out["personal"]) == pytest.approx(auc(y, slow.held_out["personal"]), abs=0.01)
+    assert np.corrcoef(fast.logits["personal"], slow.logits["personal"])[0, 1] > 0.98
+
+
+def test_log_loss_is_stable_for_large_log_odds():
+    z = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
+    np.testing.assert_allclose(log_loss_terms(z, np.zeros(5)), np.logaddexp(0, z), rtol=1e-14)

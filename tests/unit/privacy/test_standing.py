@@ -51,6 +51,24 @@ def test_a_study_within_all_limits_is_covered():
     assert missing(a_study(members=("bank", "tax", "power")), roles=("holder",)) == []
 
 
+def test_a_rule_covers_the_label_that_it_names_and_default_alone_without_one():
+    about = a_study().model_copy(update={"label": "distress"})
+    assert any("label distress, not default" in said for said in missing(about))
+    assert missing(about, label="distress") == []
+    assert any("label default, not distress" in said for said in missing(a_study(), label="distress"))
+
+
+def test_a_policy_may_name_the_labels_of_studies():
+    about = a_study().model_copy(update={"label": "distress"})
+    for policy, broken in (
+        (Policy(), 0),
+        (Policy(labels=("default",)), 1),
+        (Policy(labels=("distress",)), 0),
+    ):
+        said = policy.broken(about, institution="tax", research=False)
+        assert sum("policy.labels" in one for one in said) == broken
+
+
 @pytest.mark.parametrize(
     ("study", "how", "why"),
     [

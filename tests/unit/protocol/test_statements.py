@@ -7,13 +7,16 @@ import pytest
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.statements import (
     LabelFacts,
+    Statement,
     binary_labels,
     evaluated,
     features_of_roles,
+    same_labels,
     statements_from,
     trainer_rows,
     weighted,
 )
+from fedrisk.study import study_from
 from support.studies import features, study
 
 PLAIN = LabelFacts(horizon="a year", weighted=False, binary=True)
@@ -173,3 +176,32 @@ def test_one_member_that_lets_no_evaluation_out_is_enough(name):
 def test_an_authority_has_no_say_in_the_evaluation():
     said = statements_from({**stated(), "office": {"role": "authority", "evaluation": False}})
     assert evaluated(study(banks=2), said)
+
+
+def _label(**said):
+    return LabelFacts(**{"horizon": "a year", "weighted": False, "binary": True, **said})
+
+
+def test_banks_of_a_study_state_its_label_and_mean_the_same_by_it():
+    content = {"name": "s", "purpose": "credit_scoring", "privacy": {"epsilon": 1}}
+    banks = [{"name": name, "role": "bank"} for name in ("a", "b")]
+    asked = study_from({**content, "institutions": banks, "label": "distress"})
+    plain = study_from({**content, "institutions": banks})
+
+    def said(*labels):
+        return {n: Statement(role="bank", label=label) for n, label in zip("ab", labels, strict=True)}
+
+    one, other = _label(name="distress"), _label(name="distress", horizon="ten years")
+    same_labels(asked, said(one, one))
+    with pytest.raises(ConfigError, match='a and b state another horizon of label "distress"'):
+        same_labels(asked, said(one, other))
+    with pytest.raises(ConfigError, match='b states label "default"'):
+        same_labels(asked, said(one, _label()))
+    # Where a study names none, horizons are the banks' own words.
+    same_labels(plain, said(_label(), _label(horizon="ten years")))
+    with pytest.raises(ConfigError, match='a states label "distress"'):
+        same_labels(plain, said(one, _label()))
+
+
+def test_facts_of_a_label_from_before_names_keep_their_bytes():
+    assert set(_label().model_dump()) == {"horizon", "selection", "weighted", "binary"}

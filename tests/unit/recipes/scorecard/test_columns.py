@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedrisk.data.features import Feature
+from fedrisk.errors import ConfigError
 from fedrisk.recipes.scorecard.columns import (
     COLUMN_ROOM,
     LEAST_COLUMNS,
+    check_gram,
     choose_columns,
+    gram_columns,
     most_columns,
     room_for_gain,
 )
@@ -127,3 +130,32 @@ def test_a_plan_counts_what_it_chose_and_says_so():
     assert plan.price == all_of_them.price and not all_of_them.findings
     ratio = all_of_them.find("counts").deviation[0] / plan.find("counts").deviation[0]
     assert ratio == pytest.approx(math.sqrt(16 / 5), rel=0.01)
+
+
+def numbers(role, count):
+    return [
+        Feature(institution=role, column=f"c{k}", low=0.0, high=1.0, bin_count=8, bins=None)
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bank", "tax", "whose"), [(1449, 0, "bank"), (1025, 1025, "bank and tax"), (10, 1449, "tax")]
+)
+def test_a_gram_matrix_that_no_message_holds_is_refused_before_anything_is_charged(bank, tax, whose):
+    """Four columns of a number: 1,448 of them have 16,770,736 pairs, fewer than 2^24; 4,096 x 4,096 are just taken."""
+    asked = study(epsilon=1.0)
+    with pytest.raises(ConfigError, match=f"its block of {whose} .*scorecard.left_out.*recount"):
+        make_plan(asked, [*numbers("bank", bank), *numbers("tax", tax), *numbers("power", 1)])
+    fewer = [*numbers("bank", min(bank, 1024)), *numbers("tax", min(tax, 1024)), *numbers("power", 1)]
+    check_gram(asked, fewer)
+    again = asked.model_copy(update={"settings": {**asked.settings, "second": "recount"}})
+    make_plan(again, [*numbers("bank", bank), *numbers("tax", tax), *numbers("power", 1)])
+
+
+def test_few_bins_have_few_columns_in_the_gram_matrix():
+    """As models/estimator.shape_bases: the curve, and a mode for each bin beyond two, three at most."""
+    three = Feature(institution="bank", column="late", low=0.0, high=9.0, bins=(0.5, 1.5), missing=False)
+    assert gram_columns(three) == 2
+    assert gram_columns(flag("bank", 1)) == 2  # a bin for gaps
+    assert gram_columns(Feature(institution="bank", column="g", kind="category", bins=tuple("ABCDEFG"))) == 4
