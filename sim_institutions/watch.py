@@ -1,10 +1,10 @@
 """``python -m sim_institutions.watch --out build/watch``: models at work, on a small province that moves on by months.
 
 Three banks, tax office, power utility and social insurance build two models of the development month: of default, and
-of distress, with the threshold of a warning. Each member approves its part of both; the city bank deploys them and watches
-its active loans for thirteen months, with alerts, outcomes as they become known, and a page each month. Every step is
-shown with the command that a person would type. All members' files are in one folder here, so the bank asks them with
-``--members``; between machines the hub carries the same questions. Nothing here is secret or real.
+of distress, with the threshold of a warning. Each member approves its part of both; the city bank deploys them and
+watches its active loans for thirteen months, with alerts, outcomes as they become known, and a page each month. Every
+step is shown with the command that a person would type. All members' files are in one folder here, so the bank asks
+them with ``--members``; between machines the hub carries the same questions. Nothing here is secret or real.
 """
 
 import argparse
@@ -104,16 +104,16 @@ def make_models(stage: Stage, epsilon: float) -> None:
         about = "distress, with the threshold of a warning" if name == "demo_warning" else "default"
         stage.screen.step(f"A study of {about}, on the development month")
         stage.run("run", file, "--out", f"results/{name}", "--set", f"privacy.epsilon={epsilon:g}")
-        stage.run("results", f"results/{name}", most=24)
+        stage.run("show", f"results/{name}", most=24)
     stage.screen.step("Every member approves its part of both models; the bank deploys them")
     listed = json.loads(stage.run("model", "list", file_of(BANK), "--json"))
-    ids = {one["name"]: str(one["model"])[:8] for one in listed["models"]}
+    made = {str(one["name"]) for one in listed["models"]}
     for name in MODELS:
-        if name not in ids:
+        if name not in made:
             raise Failed(f"the study {name} left no model: it found nothing that says more than its noise")
         for member in (*HOLDERS, BANK):
-            stage.run("model", "approve", file_of(member), ids[name])
-    stage.run("model", "deploy", file_of(BANK), ids["demo"], most=3)
+            stage.run("model", "approve", file_of(member), name)
+        stage.run("model", "deploy", file_of(BANK), name, most=3)
 
 
 def watch(stage: Stage, calendar: dict[str, str]) -> None:
@@ -124,7 +124,7 @@ def watch(stage: Stage, calendar: dict[str, str]) -> None:
     members = [word for name in HOLDERS for word in ("--members", file_of(name))]
     for folder, month in calendar.items():
         stage.month = folder
-        stage.run("watch", file_of(BANK), "champion", "--month", month, *members, most=8)
+        stage.run("watch", file_of(BANK), "demo", "--month", month, *members, most=8)
         outcomes = f"{folder}/outcomes/{BANK}.parquet"
         if (stage.folder / outcomes).exists():
             stage.run("watch", "outcomes", file_of(BANK), outcomes, "--label", LABEL, most=3)
