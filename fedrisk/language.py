@@ -36,6 +36,7 @@ _NAMED: dict[str, tuple[tuple[str, Callable[[re.Match[str], str], str]], ...]] =
         (r"\bof default\b", lambda _m, label: f"of {label}"),
         (r"\b([Oo])ne default\b", lambda m, label: f"{m[1]}ne case of {label}"),
         (r"\ba default\b", lambda _m, label: f"a case of {label}"),
+        (r"\benterprises default\b", lambda _m, label: f"enterprises have {label}"),
         (r"\bwho defaults\b", lambda _m, label: f"who has {label}"),
         (r"\bdefaults (more|less) often\b", lambda m, label: f"has {label} {m[1]} often"),
         (

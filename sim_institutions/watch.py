@@ -130,14 +130,14 @@ def watch(stage: Stage, calendar: dict[str, str]) -> None:
             stage.run("watch", "outcomes", file_of(BANK), outcomes, "--label", LABEL, most=3)
 
 
-def look(stage: Stage) -> None:
+def look(stage: Stage, month: str) -> None:
     """Alerts of the last month, the holder's look at its own columns, and the page with the back-test."""
     stage.screen.step("The bank looks at its alerts; the tax office at its own columns")
     stage.run("watch", "alerts", file_of(BANK), "--open", most=20)
-    stage.run("watch", "columns", file_of(HOLDERS[0]), "--out", "columns", most=12)
+    stage.run("watch", "columns", file_of(HOLDERS[0]), "--month", month, "--out", "columns", most=12)
     stage.screen.step("The last month's page once more, with the outcomes that became known since")
     said = stage.run("watch", "page", file_of(BANK), "--out", "pages", "--json")
-    stage.screen.say(f"\npage of the last month:  {json.loads(said)['page']}")
+    stage.screen.say(f"\npage of the last month:  {stage.folder / json.loads(said)['page']}")
     stage.screen.say(f"alerts:                  {stage.folder / 'alerts.jsonl'}")
     stage.screen.say(f"studies:                 {stage.folder / 'results' / 'demo' / 'report.html'}")
     stage.screen.say(f"                         {stage.folder / 'results' / 'demo_warning' / 'report.html'}")
@@ -149,8 +149,9 @@ def show_all(folder: Path, enterprises: int, seed: int, months: int, epsilon: fl
     write_province(stage, enterprises, seed, months)
     make_models(stage, epsilon)
     calendar: dict[str, str] = json.loads((folder / CALENDAR).read_text("utf-8"))
-    watch(stage, {name: month for name, month in calendar.items() if name != FOLDER})
-    look(stage)
+    del calendar[FOLDER]
+    watch(stage, calendar)
+    look(stage, list(calendar.values())[-1])
     screen.say(f"\ndone in {time.monotonic() - screen.begun:.0f} s")
 
 
