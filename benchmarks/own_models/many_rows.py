@@ -76,7 +76,14 @@ def run(name: str) -> list[dict[str, Any]]:
             for model, way in ((m, w) for m in there for w in list(WAYS)[1:]):
                 (slow, took), (fast, takes) = ((made[w][0][model][test], made[w][1]) for w in ("slow", way))
                 rows.append(
-                    {"set": name, "bank": bank, "rows": training, "holdout": holdout, "model": model, "way": way}
+                    {
+                        "set": name,
+                        "bank": bank,
+                        "rows": training,
+                        "holdout": holdout,
+                        "model": model,
+                        "way": way,
+                    }
                     | {"slow": auc(truth, slow), "auc": auc(truth, fast) - auc(truth, slow)}
                     | {"log_loss": float(np.mean(log_loss(truth, fast) - log_loss(truth, slow)))}
                     | {"seconds_slow": took, "seconds_fast": takes}

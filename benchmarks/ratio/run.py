@@ -195,7 +195,9 @@ def table(found: dict[str, Any]) -> str:
         if which == "clear" and key.startswith("own_"):
             continue
         cells = [_middle(found[n].get(which, ()), key) for n in sizes]
-        what = key.removeprefix("own_").replace("_", " ") + (" of own models" if key.startswith("own_") else "")
+        what = key.removeprefix("own_").replace("_", " ") + (
+            " of own models" if key.startswith("own_") else ""
+        )
         lines.append(f"| {which}, {what} | {' | '.join(cells)} |")
     for name in dict.fromkeys(name for n in sizes for name in found[n]["ratios"]):
         cells = [f"{found[n]['ratios'][name]:.1f}" if name in found[n]["ratios"] else "" for n in sizes]
