@@ -96,9 +96,7 @@ class LateWarnings:
         record = self._runs.results(self._runs.find(attempt)).record
         if record is None:
             return
-        content = Payload(
-            {"attempt": attempt, "signed": dict(signed)}, blobs_of(record.release(EVALUATION))
-        )
+        content = Payload({"attempt": attempt, "signed": dict(signed)}, blobs_of(record.release(EVALUATION)))
         new = _Round(attempt, banks, now + timedelta(seconds=TTL))
         for bank in banks:
             message = request(content, WARN, nodes[bank], ttl=TTL, protocol=PROTOCOL)

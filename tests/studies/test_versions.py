@@ -146,7 +146,10 @@ def test_a_study_of_a_later_format_is_refused_by_nodes_that_do_not_read_it(conso
         agree(exchange, later, consortium.hub, None)
     assert not any(charged(consortium).values())
     for node in consortium.nodes.values():
-        assert f"study has format {FORMAT + 1}, and this version" in node.store.errors(exchange.attempt)[-1]["text"]
+        assert (
+            f"study has format {FORMAT + 1}, and this version"
+            in node.store.errors(exchange.attempt)[-1]["text"]
+        )
 
 
 @pytest.mark.study

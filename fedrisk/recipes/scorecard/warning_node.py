@@ -71,7 +71,7 @@ def warn(node: Node, request: Payload) -> Payload:
         raise ProtocolError(f"{attempt.name} was told totals for a threshold that its study does not ask for")
     told = _taken(attempt, Payload({}, dict(request.blobs)))
     signed = request.body.get("signed", {})
-    kept = _others(attempt) <= set(signed)
+    kept = bool(signed) or not _others(attempt)
     if kept:
         _check_alike(attempt, told, signed)
         attempt.state.put_message(ALIKE, json.dumps(signed, sort_keys=True).encode())
@@ -122,10 +122,15 @@ def _statement(attempt: Attempt, bank: str, told: Payload) -> bytes:
 
 
 def _check_alike(attempt: Attempt, told: Payload, signed: dict[str, str]) -> None:
-    """ProtocolError unless every other bank signed the same totals under the key that is pinned here."""
-    for bank in sorted(_others(attempt)):
-        statement = _statement(attempt, bank, told)
-        if not signed_by(attempt.node.store.pins.of(bank), signed[bank], statement):
+    """ProtocolError unless every bank signed the same totals, each under the key that is pinned here."""
+    if _others(attempt) and set(signed) != set(attempt.study.banks):
+        raise ProtocolError(
+            "the hub did not relay one signature of the totals for each bank; no threshold is taken from them"
+        )
+    store = attempt.node.store
+    for bank in sorted(signed):
+        pinned = store.identity.public if bank == attempt.name else store.pins.of(bank)
+        if not signed_by(pinned, signed[bank], _statement(attempt, bank, told)):
             raise ProtocolError(
                 f"{bank} did not sign the totals of the evaluation that {attempt.name} was told: the hub tells banks "
                 f"different ones, or {bank} has another key than the one pinned here. No threshold is taken; ask the "
