@@ -86,7 +86,7 @@ RULES = (
         "bound",
         "numbers within rounding; totals by which the same follows",
     ),
-    Rule("warn", r"\[NAME\]|\[bank\]", "same", "totals that own rows allow: banks sign them to each other"),
+    Rule("warn", r"\[bank\]", "hub", "totals that own rows allow: banks sign them to each other"),
     Rule("confirm|unmask", r"(survivors|lost).*", "same", "sets, in whatever order", "swapped.*|backwards"),
     Rule("step", r"step", "bound", "another step, at its own price"),
     Rule("step|conclude", r"\[weights\]", "hub", "the model is the hub's; masks are bound to it"),
