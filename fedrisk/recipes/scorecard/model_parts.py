@@ -34,7 +34,7 @@ from fedrisk.recipes.scorecard.prepared import (
     told_source,
 )
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, is_index, spans_of, sums_of
-from fedrisk.recipes.scorecard.warning_node import threshold
+from fedrisk.recipes.scorecard.warning_node import keep_threshold, threshold
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -169,7 +169,10 @@ def keep_part(attempt: Attempt, files: Mapping[str, bytes] | None = None) -> Mod
     """
     if attempt.research:
         return None
-    return registry.candidate(attempt.node, part_of(attempt), files)
+    part = registry.candidate(attempt.node, part_of(attempt), files)
+    # Totals may have come, and been confirmed, while the part was made.
+    keep_threshold(attempt)
+    return part
 
 
 def _readable(attempt: Attempt, card: Scorecard) -> list[float]:
