@@ -11,6 +11,7 @@ two samples: the covariance of both is taken off their variance, where it is kno
 are taken as samples of their own, which errs on the safe side: false alarms are rarer than stated.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from scipy.stats import ncx2
 from fedrisk.analysis.homogeneity import Histogram, Homogeneity, added, homogeneity, prepared_groups
 
 Floats = NDArray[np.float64]
+
+LONGEST_SERIES = 1e6
+"""Parameters of a non-central chi-squared up to which its exact series is added up."""
 
 STABLE, MOVED = 0.1, 0.25
 """Customary bounds of the index (Siddiqi 2017): stable below the first, moved above the second."""
@@ -232,11 +236,12 @@ def _strong(old: Histogram, new: Histogram, found: Homogeneity) -> NDArray[np.in
 def _upper_tail(at: float, degrees: float, centre: float) -> float:
     """Chance that a non-central chi-squared is above ``at``.
 
-    Where its parameters are too large for the exact series it is normal (Johnson, Kotz & Balakrishnan 1995, 29.8).
+    Where its parameters are so large that the exact series does not end, or has no numbers left, it is normal (Johnson,
+    Kotz & Balakrishnan 1995, 29.8).
     """
     if not centre:
         return float(chdtrc(degrees, max(at, 0.0)))
-    try:
-        return float(ncx2.sf(at, degrees, centre))
-    except OverflowError:
-        return float(ndtr((degrees + centre - at) / math.sqrt(2 * (degrees + 2 * centre))))
+    if max(degrees, centre, at) < LONGEST_SERIES:
+        with contextlib.suppress(OverflowError):
+            return float(ncx2.sf(at, degrees, centre))
+    return float(ndtr((degrees + centre - at) / math.sqrt(2 * (degrees + 2 * centre))))
