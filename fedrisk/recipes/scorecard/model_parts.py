@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis.card_sums import noise_variance
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.row_order import own_features
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.card_pairs import bin_shares
 from fedrisk.models.edited_card import EditedCard
@@ -142,6 +143,8 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
                 "card": card.to_json(),
                 "calibrated": None if told.calibrated is None else told.calibrated.to_json(),
                 "sums": _sums_at_bank(attempt, card),
+                # Its own models take columns that the card does not.
+                "computed": _computed(attempt, {f.column for f in own_features(attempt.plan.features, BANK)}),
             }
         )
     places, sums = card.features_of(attempt.role), _sums_given(attempt, told)
@@ -225,7 +228,7 @@ def _scale(attempt: Attempt, card: Scorecard) -> IndexScale | None:
 
 
 def _computed(attempt: Attempt, columns: set[str]) -> dict[str, str]:
-    """Digests of the rules by which some of these columns are computed from this holder's histories."""
+    """Digests of the rules by which some of these columns are computed from this member's histories."""
     dictionary = attempt.node.institution.dictionary
     rules = {} if dictionary is None else dictionary.computed
     return {name: rule.digest for name, rule in rules.items() if name in columns}
