@@ -60,7 +60,7 @@ WATCH = """
 [watch]
 active = "active"
 purpose = "{purpose}"
-{consent}fall = 30
+{consent}fall = 20
 probability = 0.25
 file = "alerts.jsonl"
 """
@@ -95,6 +95,25 @@ def give_consents(stage: Stage, ids: list[str]) -> None:
     file = stage.bank.folder / f"{BANK}.parquet"
     frame = pd.read_parquet(file)
     frame.assign(consent=frame[ID].map(tokens)).to_parquet(file, index=False)
+
+
+def tables(stage: Stage) -> dict[str, Path]:
+    """Each member's table."""
+    return {name: stage.consortium.members[name].folder / f"{name}.parquet" for name in MEMBERS}
+
+
+def put_back(stage: Stage) -> None:
+    """Tables as they were before the first month."""
+    for name, table in tables(stage).items():
+        shutil.copyfile(table.with_name(f"{name}.before"), table)
+
+
+def settle(stage: Stage, id: str) -> None:
+    """Have holders see that their tables changed: they look at a question, and read the file beside their serving."""
+    with contextlib.closing(stage.loan_system()) as system:
+        for _ in range(4):
+            system.ask([id], {}, purpose=PURPOSE)
+            time.sleep(5)
 
 
 def allow(stage: Stage, consent: str) -> None:
@@ -220,12 +239,15 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             build(stage, given.enterprises, 1)
             ids = widen(stage, given.loans)
             give_consents(stage, ids)
+            for name, table in tables(stage).items():
+                shutil.copyfile(table, table.with_name(f"{name}.before"))
             file.write_text(json.dumps({"ports": stage.ports, "model": stage.model, "ids": ids}), "utf-8")
+        put_back(stage)
         shutil.rmtree(store_of(stage), ignore_errors=True)
         (stage.bank.folder / "alerts.jsonl").unlink(missing_ok=True)
         allow(stage, "token")
         stage.wait_for_scoring()
-        time.sleep(5)
+        settle(stage, ids[1])
         found: dict[str, Any] = {"machine": machine()}
         for what in ("token", "planted", "none", "killed", "again"):
             found[what] = one_of(what, stage, ids, found)
@@ -240,8 +262,10 @@ def one_of(what: str, stage: Stage, ids: list[str], found: dict[str, Any]) -> di
         return done | {"wrong": wrong(stage, "2026-01", SAMPLE)}
     if what == "planted":
         planted = go_bad(stage, ids, PLANTED)
+        settle(stage, ids[1])
         done = month(stage, "2026-02")
-        lines = (stage.bank.folder / "alerts.jsonl").read_text("utf-8").splitlines()
+        file = stage.bank.folder / "alerts.jsonl"
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
         told = [json.loads(line)["enterprise"] for line in lines if '"2026-02"' in line]
         return done | {"planted": len(planted), "told": len(set(told) & set(planted)), "lines": len(told)}
     if what == "none":

@@ -176,7 +176,8 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     kept = watched(folder, files, calendar, name)
     found = AlertBook(kept.folder).standing()
     began = planted(folder, kept, calendar)
-    stated = point.false_alarms
+    stated, last = point.false_alarms, kept.months()[-1]
+    early = {id: month for id, month in began.items() if last.since(month) >= FOUND}
     outcomes = by_outcome(folder, kept, point)
     return {
         "profile": given.profile,
@@ -189,6 +190,9 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         .to_dict(),
         "planted": len(began),
         **told(found, began),
+        # Two bad months may be a dip: of distress that began lately nobody can know yet.
+        "planted_with_time": len(early),
+        "with_time": told(found, early),
         "stated": point.stated,
         "stated_low": stated.low,
         "stated_high": stated.high,

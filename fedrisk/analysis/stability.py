@@ -239,7 +239,7 @@ def _upper_tail(at: float, degrees: float, centre: float) -> float:
     """
     if at <= 0:
         return 1.0
-    if degrees + centre > MOST_EXACT:
+    if max(degrees + centre, at) > MOST_EXACT:
         return float(ndtr((degrees + centre - at) / math.sqrt(2 * (degrees + 2 * centre))))
     if not centre:
         return float(chdtrc(degrees, at))

@@ -74,6 +74,12 @@ class HistoryKind:
 RATIO_EDGES = (-0.9, -0.6, -0.35, -0.2, -0.1, -0.04, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2, 1.6)
 """Edges of a fall as the logarithm of a ratio: .1 is a tenth less, .7 half, 1.6 a fifth of what was before."""
 
+EVIDENCE_EDGES = (
+    *(-6.5, -5.0, -4.0, -3.3, -2.8, -2.4, -2.0, -1.6, -1.2, -0.8, -0.5),
+    *(-0.2, 0.1, 0.4, 0.8, 1.3, 2.0, 3.0, 4.5, 6.5, 9.0),
+)
+"""Edges of a weight of evidence, a natural logarithm of odds: 0 is even, 3 is twenty to one."""
+
 KINDS: dict[str, HistoryKind] = {
     "level": HistoryKind(
         meaning="mean of {series} over the last {months} months",
@@ -214,6 +220,28 @@ KINDS: dict[str, HistoryKind] = {
         high=4.0,
         bins=(-0.2, -0.05, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.3, 1.8),
         risk="falling",
+    ),
+    "fall_evidence": HistoryKind(
+        meaning="log odds that {series} fell in one of the last {months} months and stays down, against no fall, a "
+        "passing dip, a fall made good and an even line, from {before} months more",
+        meaning_zh="{series}在最近{months}个月内下降且未恢复的对数几率（与未下降、短暂下滑、已恢复及平稳升降相比，另参考此前{before}个月）",
+        keys={"months": 9, "before": 9},
+        low=-20.0,
+        high=40.0,
+        bins=EVIDENCE_EDGES,
+        risk="falling",
+    ),
+    "bunched_fall_evidence": HistoryKind(
+        meaning="log odds that {series} fell in one of the last {months} months, stays down and bunches at the ends of "
+        "quarters since, against no fall, a passing dip, a fall made good and an even line, from {before} months more",
+        meaning_zh="{series}在最近{months}个月内下降、未恢复且此后集中于季末的对数几率（与未下降、短暂下滑、已恢复及平稳升降相比，"
+        "另参考此前{before}个月）",
+        keys={"months": 9, "before": 9},
+        low=-20.0,
+        high=40.0,
+        bins=EVIDENCE_EDGES,
+        risk="falling",
+        calendar=True,
     ),
 }
 """All kinds by name. A new one is a line here and a formula in `fedrisk.models.history_columns`."""

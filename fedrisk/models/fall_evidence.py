@@ -1,23 +1,24 @@
 """Evidence in a monthly series that it fell a while ago and stays down: a matched filter with public constants.
 
-Growth, variation and falls against an earlier window look much alike in trouble, in a passing dip, in a slow decline and
-in noise. What differs is the shape in time. Here each shape is a hypothesis about the logarithm of the series:
+Growth, variation and falls against an earlier window look much alike in trouble, in a passing dip, in a slow decline
+and in noise. What differs is the shape in time. Here each shape is a hypothesis about the logarithm of the series:
 
 - nothing: a level, and noise;
-- a step that stays: down by about 45 % within two months, in one of the last so many months;
-- a dip: as deep, over after two to four months;
+- a step that stays: down by about 45 % within two months, begun in one of the last so many months;
+- a dip: as deep, over after two to four months, or still going on;
+- a step that has been made good, or begins to be: down for nine months, back within three;
 - a line down, or up, over the whole window.
 
 Noise is white, at one of five sizes, and a part that fades from month to month. Depths have a normal prior. So the
-probability of the months under each shape is a normal density in closed form (conjugate normal prior; the step as a
-change point with a prior over its month follows Barry and Hartigan 1993), and the logarithm of the ratio, steps against
-all others, is the weight of evidence (Good 1950; Kass and Raftery 1995). Nothing is fitted: all constants are stated
-below, before any table is seen.
+density of the months under each shape is normal and in closed form (the step as a change point with a prior over its
+month follows Barry and Hartigan 1993), and the logarithm of the ratio, steps against all others, is the weight of
+evidence (Good 1950; Kass and Raftery 1995) with the rates below as odds before any month is seen. Nothing is fitted to
+a table: all constants are public and stated here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -42,17 +43,20 @@ LENGTHS = (2, 3, 4)
 WHITE = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Standard deviations of the white noise, all as likely."""
 
-FADING, MEMORY = 0.12, 0.8
+FADING, MEMORY = 0.15, 0.8
 """Standard deviation of the noise that fades, and its correlation from one month to the next."""
 
 RHYTHM, ALWAYS = 0.35, 0.2
 """Rise of the logarithm in the last month of a quarter where amounts bunch (half as much less in the other two), and
 share of the enterprises that have this rhythm all the time."""
 
-LINE_SHARE = 0.5
-"""Weight of a line down, and of a line up, where nothing, steps and dips have a weight of 1 each."""
+TROUBLE, DIPS, LINES = 0.01, 0.015, 0.12
+"""Odds against nothing having happened: of trouble and of a dip beginning in one month, and of a line down or up."""
 
-OFFSET = 0.03
+LASTED, RECOVERS = 9, 3
+"""Months after which trouble is made good, and within which it is."""
+
+OFFSET = 0.06
 """Added to each month, as a share of the enterprise's own mean, before a logarithm is taken."""
 
 MADE_UP = 1.5
@@ -60,6 +64,9 @@ MADE_UP = 1.5
 
 LONGEST_GAP = 3
 """Longest gap over which a month that makes up for it is spread."""
+
+BLOCK = 256
+"""Enterprises whose densities under all shapes are in memory at once: few enough for the processor's cache."""
 
 
 def weight_of_evidence(x: Floats, onsets: int, ends: NDArray[np.int64] | None = None) -> Floats:
@@ -140,22 +147,35 @@ class _Noise:
 
 def _shapes(months: int, onsets: int, phase: int) -> Iterator[_Shape]:
     """All hypotheses; phase: place of the last month within its quarter, -1 without a rhythm."""
-    t = np.arange(months)
     none = np.zeros(months)
-    rhythm = none if phase < 0 else np.where((t - (months - 1) + phase) % 3 == 2, RHYTHM, -RHYTHM / 2)
-    dips = [(s, length) for s in range(1, months) for length in LENGTHS if s + length < months]
-    for always, share in ((none, 1.0),) if phase < 0 else ((none, 1.0 - ALWAYS), (rhythm, ALWAYS)):
-        yield _Shape(False, share, none, 0.0, 0.0, always)
-        for k in range(1, onsets + 1):
-            since = t >= months - k
-            step = np.where(t == months - k, FIRST, 1.0) * since
-            yield _Shape(True, share / onsets, -step, DEPTH, DEPTH_SPREAD, always + rhythm * since)
-        for s, length in dips:
-            dip = ((t >= s) & (t < s + length)).astype(float)
-            yield _Shape(False, share / len(dips), -dip, DEPTH, DEPTH_SPREAD, always)
-        for sign in (-1.0, 1.0):
-            line = sign * t / (months - 1)
-            yield _Shape(False, share * LINE_SHARE, line, SLOPE, SLOPE_SPREAD, always)
+    if phase < 0:
+        yield from _with_rhythm(months, onsets, none, none, 1.0)
+        return
+    back = np.arange(months) - (months - 1)
+    rhythm = np.where((back + phase) % 3 == 2, RHYTHM, -RHYTHM / 2)
+    yield from _with_rhythm(months, onsets, rhythm, none, 1.0 - ALWAYS)
+    yield from _with_rhythm(months, onsets, rhythm, rhythm, ALWAYS)
+
+
+def _with_rhythm(months: int, onsets: int, rhythm: Floats, always: Floats, share: float) -> Iterator[_Shape]:
+    """The hypotheses of enterprises that ``always`` have a rhythm, to which trouble adds that of bunched amounts."""
+    t, nothing = np.arange(months), np.zeros(months)
+    yield _Shape(False, share, nothing, 0.0, 0.0, always)
+    for first in range(months - onsets, months):
+        since = (t >= first) * 1.0
+        step = (FIRST * (t == first) + (t > first)) * 1.0
+        yield _Shape(True, share * TROUBLE, -step, DEPTH, DEPTH_SPREAD, always + rhythm * since)
+    for first in range(1, months):
+        for length in LENGTHS:
+            dip = ((t >= first) & (t < first + length)) * 1.0
+            yield _Shape(False, share * DIPS / len(LENGTHS), -dip, DEPTH, DEPTH_SPREAD, always)
+    for end in range(1, months):
+        began = t >= end - LASTED
+        fallen = began * (1.0 - np.clip((t - end + 1) / (RECOVERS + 1), 0.0, 1.0))
+        bunched = always + rhythm * (began & (t < end + RECOVERS))
+        yield _Shape(False, share * TROUBLE, -fallen, DEPTH, DEPTH_SPREAD, bunched)
+    for sign in (-1.0, 1.0):
+        yield _Shape(False, share * LINES, sign * t / (months - 1), SLOPE, SLOPE_SPREAD, always)
 
 
 def _noises(months: int) -> Iterator[_Noise]:
@@ -171,70 +191,78 @@ def _noises(months: int) -> Iterator[_Noise]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Term:
-    """log density of the months under one shape and noise, up to the noise's own y'Ay/2:
+class _Terms:
+    """Log densities of the months y under all shapes and one noise, steps first.
 
-    constant + a'z + (g'z - shift)^2 / (2 c), where z = A y.
+    Each is -y'Ay / 2 + constant + mean'z + half (change'z - shift)^2 with z = A y, where A is the precision. mean and
+    change: (months, shapes, 1); the other three: (shapes, 1). steps: number of shapes that are steps.
     """
 
-    step: bool
-    constant: float
-    a: Floats
-    g: Floats
-    shift: float
-    half: float
+    precision: Floats
+    steps: int
+    constant: Floats
+    mean: Floats
+    change: Floats
+    shift: Floats
+    half: Floats
 
 
 @lru_cache(maxsize=32)
-def _terms(months: int, onsets: int, phase: int) -> tuple[tuple[Floats, tuple[_Term, ...]], ...]:
-    """By noise: its precision, and the terms of all shapes."""
-    shapes = list(_shapes(months, onsets, phase))
-    return tuple(
-        (noise.precision, tuple(_term(shape, noise) for shape in shapes)) for noise in _noises(months)
+def _terms(months: int, onsets: int, phase: int) -> tuple[_Terms, ...]:
+    """By noise."""
+    shapes = sorted(_shapes(months, onsets, phase), key=lambda shape: not shape.step)
+    return tuple(_of_noise(shapes, noise) for noise in _noises(months))
+
+
+def _of_noise(shapes: Sequence[_Shape], noise: _Noise) -> _Terms:
+    change = np.array([shape.change for shape in shapes])
+    mean = np.array([shape.mean * shape.change + shape.added for shape in shapes])
+    spread = np.array([shape.spread for shape in shapes])
+    prior = np.array([shape.prior for shape in shapes])
+    a, g = mean @ noise.precision, change @ noise.precision
+    # One where nothing changes: its size is known, and 0.
+    growth = 1.0 + spread**2 * (change * g).sum(axis=1)
+    constant = np.log(prior) + noise.log_scale - 0.5 * (mean * a).sum(axis=1) - 0.5 * np.log(growth)
+    return _Terms(
+        precision=noise.precision[:, :, None],
+        steps=sum(shape.step for shape in shapes),
+        constant=constant[:, None],
+        mean=mean.T[:, :, None],
+        change=change.T[:, :, None],
+        shift=(mean * g).sum(axis=1)[:, None],
+        half=(0.5 * spread**2 / growth)[:, None],
     )
-
-
-def _term(shape: _Shape, noise: _Noise) -> _Term:
-    mean = shape.mean * shape.change + shape.added
-    a = noise.precision @ mean
-    constant = np.log(shape.prior) + noise.log_scale - 0.5 * mean @ a
-    if shape.spread == 0:
-        return _Term(shape.step, float(constant), mean, np.zeros_like(mean), 0.0, 0.0)
-    g = noise.precision @ shape.change
-    c = 1 / shape.spread**2 + shape.change @ g
-    constant -= 0.5 * np.log(c * shape.spread**2)
-    return _Term(shape.step, float(constant), mean, shape.change, float(mean @ g), float(0.5 / c))
 
 
 def _weight(y: Floats, onsets: int, phase: int) -> Floats:
     """The weight of evidence of centred logarithms (months, n) whose gaps are filled."""
-    n = y.shape[1]
-    best = {True: np.full(n, -np.inf), False: np.full(n, -np.inf)}
-    total = {True: np.zeros(n), False: np.zeros(n)}
-    for precision, terms in _terms(len(y), onsets, phase):
-        z = np.stack([_weighted(row, y) for row in precision])
-        own = -0.5 * _sum(y * z)
-        for term in terms:
-            value = own + (term.constant + _weighted(term.a, z))
-            if term.half:
-                value = value + term.half * (_weighted(term.g, z) - term.shift) ** 2
-            _add(best, total, term.step, value)
-    return (best[True] + np.log(total[True])) - (best[False] + np.log(total[False]))
+    out = np.empty(y.shape[1])
+    for start in range(0, len(out), BLOCK):
+        some = np.ascontiguousarray(y[:, start : start + BLOCK])
+        sides: tuple[list[Floats], list[Floats]] = ([], [])
+        for terms in _terms(len(y), onsets, phase):
+            z = _weighted(terms.precision, some)
+            value = terms.constant + _weighted(terms.mean, z) - 0.5 * _sum(some * z)
+            value += terms.half * (_weighted(terms.change, z) - terms.shift) ** 2
+            sides[0].append(value[: terms.steps])
+            sides[1].append(value[terms.steps :])
+        out[start : start + BLOCK] = _log_total(np.concatenate(sides[0])) - _log_total(
+            np.concatenate(sides[1])
+        )
+    return out
 
 
-def _add(best: dict[bool, Floats], total: dict[bool, Floats], side: bool, value: Floats) -> None:
-    """Add exp(value) to a sum that is kept as exp(best) * total."""
-    new = np.maximum(best[side], value)
-    total[side] = total[side] * np.exp(best[side] - new) + np.exp(value - new)
-    best[side] = new
+def _log_total(value: Floats) -> Floats:
+    """Logarithm of the sum of exp(value) over the first axis, (n,), added up one after another."""
+    most = value.max(axis=0)
+    return np.asarray(most + np.log(np.add.accumulate(np.exp(value - most))[-1]))
 
 
 def _weighted(weights: Floats, x: Floats) -> Floats:
-    """Sum of the months with public weights, month by month, (n,)."""
-    out = np.zeros(x.shape[1])
-    for weight, month in zip(weights.tolist(), x, strict=True):
-        if weight:
-            out += weight * month
+    """Sums of the months with public weights (months, sums, 1), month by month, (sums, n)."""
+    out = np.zeros((weights.shape[1], x.shape[1]))
+    for weight, month in zip(weights, x, strict=True):
+        out += weight * month
     return out
 
 

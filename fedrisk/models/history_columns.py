@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.data.history_kinds import KINDS, HistoryRule
+from fedrisk.models.fall_evidence import weight_of_evidence
 
 __all__ = ["FORMULAS", "KINDS", "Paths", "compute"]
 
@@ -249,6 +250,14 @@ def lasting_fall(paths: Paths, rule: HistoryRule) -> Floats:
     return found
 
 
+def fall_evidence(paths: Paths, rule: HistoryRule) -> Floats:
+    return weight_of_evidence(paths.last(rule.span), rule.months)
+
+
+def bunched_fall_evidence(paths: Paths, rule: HistoryRule) -> Floats:
+    return weight_of_evidence(paths.last(rule.span), rule.months, paths.ends)
+
+
 # --- parts of formulas ------------------------------------------------------------------------------------
 
 
@@ -300,5 +309,7 @@ FORMULAS: dict[str, Formula] = {
     "months_since_best": months_since_best,
     "worst": worst,
     "lasting_fall": lasting_fall,
+    "fall_evidence": fall_evidence,
+    "bunched_fall_evidence": bunched_fall_evidence,
 }
 """By kind; the public side of each is its line in `fedrisk.data.history_kinds`."""

@@ -79,7 +79,7 @@ class Compared:
 
     def loan(self, enterprise: str) -> Loan:
         """One loan of the month."""
-        row = self.now.loc[enterprise]
+        row: dict[Any, Any] = self.now.loc[enterprise].to_dict()
         has = not np.isnan(row["before"])
         external = row["external_points"] - row["external_before"] if has else np.nan
         return Loan(
@@ -107,5 +107,5 @@ class Compared:
 def _scored(kept: Kept, month: Month, columns: list[str], of: str = SCORES) -> pd.DataFrame:
     """Rows with a score by enterprise; of one that stands twice the first."""
     frame = kept.read_month(month, ["id", *columns], of).to_pandas()
-    frame = frame[frame["score"].notna()].drop_duplicates("id")
-    return frame.set_index("id")
+    scored: pd.DataFrame = frame[frame["score"].notna()].drop_duplicates("id").set_index("id")
+    return scored
