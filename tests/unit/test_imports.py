@@ -107,7 +107,7 @@ LAYERS = {
     # A bank's loans month by month.
     "watching": {
         *("errors", "files", "secure", "data", "models", "toml_file", "institution", "watch_rules"),
-        *("clients", "serving", "analysis", "metrics"),
+        *("clients", "serving", "analysis", "metrics", "alignment"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
