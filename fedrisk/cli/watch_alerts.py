@@ -108,10 +108,11 @@ def watch_outcomes(
 ) -> None:
     """Keep what became of loans, for the back-test; the same file once more changes nothing."""
     from fedrisk.watching.outcomes import take_outcomes
+    from fedrisk.watching.spelling import scheme_of
 
     node = _node(bank)
     _name, kept = one_watch(node, watch)
-    taken = take_outcomes(kept, file, label)
+    taken = take_outcomes(kept, file, label, scheme=scheme_of(node.institution))
     if as_json:
         tell_json({"bank": node.name, **taken.to_dict()})
     else:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fedrisk.alignment.ids import Scheme
 from fedrisk.clients.node import Node
 from fedrisk.data.source import read_header, read_texts
-from fedrisk.data.text import trim
 from fedrisk.errors import ConfigError
 from fedrisk.files import read_json, write_atomic
 from fedrisk.institution import Institution
 from fedrisk.watching.history import Kept
 from fedrisk.watching.month import Month
+from fedrisk.watching.spelling import scheme_of, spelt
 
 _REMEDY = "remove it; without it the page has no losses of that month"
 
@@ -57,8 +58,10 @@ def _from_table(institution: Institution, rows: pd.DataFrame, exposure: str, los
                 f"watch.{key}: the bank's table has no column {name}; name one that it has, or remove the key"
             )
     blocks = read_texts(institution.table, institution.folder, list(dict.fromkeys([id, *names])))
-    found = pd.concat([_numbers(block, id, names) for block in blocks])
-    found = found[~found.index.duplicated()].reindex(rows.index).fillna(0.0)
+    scheme = scheme_of(institution)
+    found = pd.concat([_numbers(block, id, names, scheme) for block in blocks])
+    there = spelt([str(one) for one in rows.index], scheme)
+    found = found[~found.index.duplicated()].reindex(there).fillna(0.0)
     amount = found[exposure].to_numpy()
     loss = (
         None
@@ -68,7 +71,7 @@ def _from_table(institution: Institution, rows: pd.DataFrame, exposure: str, los
     return Losses(exposure=float(amount.sum()), loss=loss)
 
 
-def _numbers(block: pd.DataFrame, id: str, names: list[str]) -> pd.DataFrame:
-    """Columns of a block as numbers, by id as a list of loans has it; what is no number is missing."""
+def _numbers(block: pd.DataFrame, id: str, names: list[str], scheme: Scheme) -> pd.DataFrame:
+    """Columns of a block as numbers, by the one spelling of ids; what is no number is missing."""
     numbers = {name: pd.to_numeric(block[name], errors="coerce").astype(np.float64) for name in names}
-    return pd.DataFrame(numbers).set_axis([trim(text or "") for text in block[id]])
+    return pd.DataFrame(numbers).set_axis(spelt([text or "" for text in block[id]], scheme))

@@ -1,20 +1,24 @@
 """What became of loans that were scored in an earlier month, for the back-test: kept at the bank alone."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fedrisk.alignment.ids import Scheme
 from fedrisk.data.source import TableSource, read_header, read_texts
 from fedrisk.data.text import trim
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.files import write_atomic
 from fedrisk.watching.history import Kept
 from fedrisk.watching.loans import NO, YES
+from fedrisk.watching.month import Month
+from fedrisk.watching.spelling import spelt
 
 COLUMNS: Final = ("id", "month", "outcome")
 LABEL: Final = "label"
@@ -24,10 +28,10 @@ _MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d.*)?")
 
 @dataclass(frozen=True)
 class Taken:
-    """Rows of a file.
+    """Outcomes of a file, one for each enterprise and month.
 
-    new: kept from now on. same: were kept so. changed: were kept with another outcome, which is replaced. unknown: of a
-    loan that was not scored in that month, and not kept. others: of another label.
+    new: kept from now on. same: were kept so. changed: were kept with another outcome, which is replaced. unknown: rows
+    of a loan that was not scored in that month, and not kept. others: rows of another label.
     """
 
     new: int = 0
@@ -41,11 +45,13 @@ class Taken:
         return asdict(self)
 
 
-def take_outcomes(kept: Kept, file: Path, label: str | None = None) -> Taken:
+def take_outcomes(kept: Kept, file: Path, label: str | None = None, *, scheme: Scheme) -> Taken:
     """Keep what became of loans, beside what is kept; the same file once more changes nothing.
 
     file: .csv or .parquet with ``id``, ``month`` (in which the loan was scored, 2026-05 or a day of it) and ``outcome``
-    (1 where it happened). label: where the file has a column ``label``, rows of this one alone are taken.
+    (1 where it happened). label: where the file has a column ``label``, rows of this one alone are taken. scheme: of
+    the ids, which may be spelled otherwise than in the watched table. An enterprise that has several loans may stand
+    in a file several times: it happened to it where it happened to one of them.
 
     Raises:
         ConfigError: no such file, or a column is not in it.
@@ -53,24 +59,37 @@ def take_outcomes(kept: Kept, file: Path, label: str | None = None) -> Taken:
     """
     _check(file, label)
     there = _there(kept)
-    watched: dict[str, set[str]] = {}
-    months = {str(m) for m in kept.months()}
-    counts = dict.fromkeys(asdict(Taken()), 0)
-    for id, month, outcome, of in _rows(file, label is not None):
-        if label is not None and of != label:
-            counts["others"] += 1
-            continue
-        if month in months and month not in watched:
-            watched[month] = _ids(kept, month)
-        if id not in watched.get(month, ()):
-            counts["unknown"] += 1
-            continue
-        before = there.get((id, month))
-        counts["new" if before is None else "same" if before == outcome else "changed"] += 1
-        there[id, month] = outcome
+    told, others, unknown = _told(kept, file, label, scheme)
+    counts = Counter(
+        "new" if key not in there else "same" if there[key] == outcome else "changed"
+        for key, outcome in told.items()
+    )
     if counts["new"] or counts["changed"]:
-        _write(kept, there)
-    return Taken(**counts)
+        _write(kept, {**there, **told})
+    return Taken(**counts, unknown=unknown, others=others)
+
+
+def _told(
+    kept: Kept, file: Path, label: str | None, scheme: Scheme
+) -> tuple[dict[tuple[str, str], int], int, int]:
+    """Outcomes of a file by id, as it is kept, and month; rows of other labels; rows of loans that were not scored."""
+    watched: dict[str, dict[str, str]] = {month: {} for month in map(str, kept.months())}
+    told: dict[tuple[str, str], int] = {}
+    others = unknown = 0
+    for ids, months, outcomes, labels in _blocks(file, label is not None):
+        names = spelt(ids, scheme)
+        for name, month, outcome, of in zip(names, months, outcomes, labels, strict=True):
+            if label is not None and of != label:
+                others += 1
+                continue
+            if month in watched and not watched[month]:
+                watched[month] = _ids(kept, month, scheme)
+            id = watched.get(month, {}).get(name)
+            if id is None:
+                unknown += 1
+                continue
+            told[id, month] = max(told.get((id, month), 0), outcome)
+    return told, others, unknown
 
 
 def _check(file: Path, label: str | None) -> None:
@@ -91,13 +110,17 @@ def _check(file: Path, label: str | None) -> None:
         )
 
 
-def _rows(file: Path, labelled: bool) -> Iterator[tuple[str, str, int, str]]:
+def _blocks(file: Path, labelled: bool) -> Iterator[tuple[list[str], list[str], list[int], list[str]]]:
+    """Ids, months, outcomes and labels of some rows at a time."""
     names = [*COLUMNS, *([LABEL] if labelled else [])]
     for block in read_texts(TableSource(source=str(file.absolute())), ".", names):
-        columns: list[list[Any]] = [block[name].tolist() for name in names]
-        for cells in zip(*columns, strict=True):
-            id, month, outcome, *of = (trim(cell or "") for cell in cells)
-            yield id, _month(file, month), _outcome(file, outcome), of[0] if of else ""
+        ids, months, outcomes, *labels = ([trim(cell or "") for cell in block[name]] for name in names)
+        yield (
+            ids,
+            [_month(file, text) for text in months],
+            [_outcome(file, text) for text in outcomes],
+            labels[0] if labelled else [""] * len(ids),
+        )
 
 
 def _month(file: Path, text: str) -> str:
@@ -127,9 +150,11 @@ def _there(kept: Kept) -> dict[tuple[str, str], int]:
     return dict(zip(keys, rows["outcome"], strict=True))
 
 
-def _ids(kept: Kept, month: str) -> set[str]:
-    table = pq.read_table(kept.folder / "scores" / f"{month}.parquet", columns=["id", "score"])
-    return set(table.filter(table["score"].is_valid())["id"].to_pylist())
+def _ids(kept: Kept, month: str, scheme: Scheme) -> dict[str, str]:
+    """Ids of a month's loans with a score, by their one spelling."""
+    table = kept.read_month(Month.parse(month), ["id", "score"])
+    ids = table.filter(table["score"].is_valid())["id"].to_pylist()
+    return dict(zip(spelt(ids, scheme), ids, strict=True))
 
 
 def _write(kept: Kept, there: dict[tuple[str, str], int]) -> None:
