@@ -13,7 +13,7 @@ import typer
 from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import alert, out, plain_table, tell, tell_json
-from fedrisk.language import _
+from fedrisk.language import _, about
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
@@ -106,7 +106,8 @@ def own(
         tell_json({"institution": node.name, "attempt": entry.attempt, "owed": entry.owed, **figures})
         return
     show_head(node, entry)
-    show_figures(figures)
+    with about(own_results.label_named(node, entry)):
+        show_figures(figures)
     _say_owed(entry, institution)
 
 
@@ -228,7 +229,8 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
         tell_json(content)
         return
     show_head(node, entry)
-    show_figures(figures)
-    if warning is not None:
-        tell(warning_line(warning), "bold")
-    show_tables(figures, summary, reasons)
+    with about(own_results.label_named(node, entry)):
+        show_figures(figures)
+        if warning is not None:
+            tell(warning_line(warning), "bold")
+        show_tables(figures, summary, reasons)

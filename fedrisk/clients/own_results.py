@@ -380,6 +380,12 @@ def warning_of(node: Node, entry: Entry) -> WarningPoint | None:
     return None
 
 
+def label_named(node: Node, entry: Entry) -> str | None:
+    """Name of the label that an attempt's study is about; None for the one called default, or where it is gone."""
+    name = study_of(node, entry).get("label")
+    return None if name is None else str(name)
+
+
 def in_study(node: Node, entry: Entry) -> Node:
     """The node with the label alone that an attempt's study is about; as it is where that label is gone since."""
     try:

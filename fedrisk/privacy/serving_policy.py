@@ -139,7 +139,9 @@ class ServingPolicy(BaseModel):
         >>> ServingPolicy().answers_nobody(date(2026, 1, 1))[:55]
         'policy.serving.consent is "token" and no register is pi'
         """
-        if self.consent == "token" and not any(r.until is None or r.until >= today for r in self.registers):
+        watched = self.monitoring > 0 and self.monitoring_consent in ("reference", "none")
+        pinned = any(r.until is None or r.until >= today for r in self.registers)
+        if self.consent == "token" and not watched and not pinned:
             what = "every key in it is past its last day" if self.registers else "no register is pinned"
             return (
                 f'policy.serving.consent is "token" and {what}: every question about scores would be refused; put '
