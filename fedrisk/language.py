@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -149,8 +149,12 @@ def _named(code: str, text: str) -> str:
     """A text before its values are put in, with the label that is spoken of in place of default."""
     label = _label.get()
     for pattern, say in _NAMED.get(code, ()) if label else ():
-        text = re.sub(pattern, lambda found, say=say: say(found, label), text)
+        text = re.sub(pattern, partial(_say_label, say, label), text)
     return text
+
+
+def _say_label(say: Callable[[re.Match[str], str], str], label: str, found: re.Match[str]) -> str:
+    return say(found, label)
 
 
 @cache

@@ -124,10 +124,9 @@ def watch(stage: Stage, calendar: dict[str, str]) -> None:
     members = [word for name in HOLDERS for word in ("--members", file_of(name))]
     for folder, month in calendar.items():
         stage.month = folder
-        stage.run("watch", file_of(BANK), "demo", "--month", month, *members, most=8)
         outcomes = f"{folder}/outcomes/{BANK}.parquet"
-        if (stage.folder / outcomes).exists():
-            stage.run("watch", "outcomes", file_of(BANK), outcomes, "--label", LABEL, most=3)
+        known = ["--outcomes", outcomes, "--label", LABEL] if (stage.folder / outcomes).exists() else []
+        stage.run("watch", file_of(BANK), "demo", "--month", month, *known, *members, most=9)
 
 
 def look(stage: Stage, month: str) -> None:
