@@ -1,7 +1,7 @@
 """What institutions' files have beside the usual where a province moves on: further labels, and columns of histories.
 
-The columns are computed by the product from the monthly histories, as their kinds say (docs/dictionary.md); each looks
-at 15 months at most.
+The columns are computed by the product from the monthly histories, as their kinds say (docs/history-columns.md); each
+looks at 18 months at most.
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,23 @@ SALES: tuple[Mapping[str, Any], ...] = (
     {"kind": "fall", "months": 3, "before": 12},
     {"kind": "yearly_fall", "months": 3},
     {"kind": "lasting_fall", "months": 9, "before": 6},
+    {"kind": "bunched_fall_evidence", "months": 9, "before": 9},
     {"kind": "irregularity", "months": 12},
-    {"kind": "unmade_gaps", "months": 12},
+    {"kind": "unmade_gaps", "months": 9},
     {"kind": "bunching_rise", "months": 6, "before": 9},
 )
 FOLLOWS: tuple[Mapping[str, Any], ...] = (
     {"kind": "fall", "months": 3, "before": 12},
     {"kind": "yearly_fall", "months": 3},
     {"kind": "lasting_fall", "months": 9, "before": 6},
+    {"kind": "fall_evidence", "months": 9, "before": 9},
     {"kind": "trend", "months": 12},
 )
 KINDS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "invoices": SALES,
     "invoice_amount": (FOLLOWS[1], FOLLOWS[2]),
     "load": FOLLOWS,
-    "headcount": (*FOLLOWS, {"kind": "gaps", "months": 6}),
+    "headcount": (*FOLLOWS, {"kind": "gaps", "months": 9}),
     "orders": FOLLOWS,
     "payments": FOLLOWS,
 }

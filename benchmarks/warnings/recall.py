@@ -34,6 +34,8 @@ from fedrisk.releases.budget import split
 FALSE_ALARMS = (0.052, 0.01)
 DELTA = 1e-7
 MONTHS = 18
+# Months after which distress recovers.
+RECOVERING = 9
 HOLDERS = {"tax_office": "invoices", "power_utility": "load", "social_insurance": "headcount"}
 COLUMNS = {
     "tax_office": [("bunched_fall_evidence", {}), ("lasting_fall", {}), ("unmade_gaps", {"months": 9})],
@@ -59,8 +61,8 @@ class Month:
     known: np.ndarray
 
 
-def month_of(root: Path, name: str) -> Month:
-    """What the institutions have of a month's borrowers."""
+def month_of(root: Path, name: str, every: bool = False) -> Month:
+    """What the institutions have of a month's borrowers; every: distress from its first month on, not only as banks label it."""
     truth = pd.read_parquet(root / "truth" / f"{name}.parquet").set_index("id")
     truth = truth[truth[[c for c in truth if c.startswith("loan_")]].any(axis=1)]
     year, number = map(int, json.loads((root / "months.json").read_text())[name].split("-"))
@@ -84,11 +86,18 @@ def month_of(root: Path, name: str) -> Month:
             columns += [(owner, c, edges_of(frame[c]), frame[c].to_numpy(float)) for c in names]
     return Month(
         columns,
-        truth["distress"].to_numpy(bool),
+        distress_of(truth, every),
         truth["course_months"].to_numpy(int),
         truth["course"].to_numpy(str),
         known,
     )
+
+
+def distress_of(truth: pd.DataFrame, every: bool) -> np.ndarray:
+    """Who is in distress: as banks label it, from its third month on, or everybody whose distress does not recover yet."""
+    if not every:
+        return truth["distress"].to_numpy(bool)
+    return ((truth["course"] == "distress") & (truth["course_months"] < RECOVERING)).to_numpy(bool)
 
 
 def table(path: Path, names: list[str]) -> pd.DataFrame:
@@ -175,7 +184,7 @@ def figures(month: Month, score: np.ndarray, rows: np.ndarray) -> dict[str, obje
         "recall_recovering_apart": float(without[y].mean()),
         "recall_recent": float(warned[y & (month.began < 3)].mean()),
         "recall_older": float(warned[y & (month.began >= 3)].mean()),
-        "by_age": [float(warned[y & (month.began == k)].mean()) for k in range(9)],
+        "by_age": {int(k): float(warned[y & (month.began == k)].mean()) for k in np.unique(month.began[y])},
         "alarms": {
             str(c): float(warned[others & (month.course == c)].mean())
             for c in np.unique(month.course[others])
@@ -249,9 +258,12 @@ def main() -> None:
     parser.add_argument(
         "--others", action="store_true", help="models without privacy as well, for comparison"
     )
+    parser.add_argument(
+        "--every", action="store_true", help="distress from its first month on, not from its third"
+    )
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    months = {name: month_of(given.province, name) for name in ("development", *given.months)}
+    months = {name: month_of(given.province, name, given.every) for name in ("development", *given.months)}
     made = months["development"]
     training = np.random.default_rng(0).random(len(made.distress)) < 0.7
     rows = [
@@ -274,7 +286,9 @@ def main() -> None:
         )
         print(", ".join(said))
     if given.out:
-        given.out.write_text(json.dumps({"province": given.province.name, "runs": rows}, indent=1) + "\n")
+        given.out.write_text(
+            json.dumps({"province": given.province.name, "every": given.every, "runs": rows}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from fedrisk.analysis.validation.noisy_binomial import jeffreys_interval
 Floats = NDArray[np.float64]
 
 STATES, REACH = 601, 8.0
-"""States of the common factor over which is averaged, evenly so many standard deviations to both sides of 0. Where there
-are many loans, chances of a state are nearly 0 or 1, and few states would leave a step between two of them."""
+"""States of the common factor over which is averaged, evenly so many standard deviations to both sides of 0. Where
+there are many loans, chances of a state are nearly 0 or 1, and few states would leave a step between two of them."""
 
 LEAST = 1e-9
 
