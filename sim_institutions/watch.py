@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim_institutions.consortium import Screen, in_order, own_folder
-from sim_institutions.month_files import CALENDAR, FOLDER
+from sim_institutions.month_files import CALENDAR
+from sim_institutions.months import FOLDER
 from sim_institutions.processes import Failed, Machine
 
 BANK, HOLDERS = "city_bank", ("tax_office", "power_utility", "social_insurance")
