@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import fedrisk.watching.figures as watching_figures
 from fedrisk.institution import load_institution
 from fedrisk.watching import figures
 from fedrisk.watching.development import Development
@@ -100,7 +99,7 @@ def test_own_training_rows_come_first(kept, monkeypatch):
     )
     bins = [watched_year.bins(c) for c in watched_year.COLUMNS]
     card = SimpleNamespace(bins=bins, points=[[-20, 5, 5, 5, 30, 5, 5], *[[0] * b.size for b in bins[1:]]])
-    models = SimpleNamespace(has=lambda _: True, part=lambda _: SimpleNamespace(card="{}"))
+    models = SimpleNamespace(has=lambda _: True, part=lambda _: SimpleNamespace(card="{}", calibrated=None))
     monkeypatch.setattr(figures, "development", lambda _node, _part: own)
     monkeypatch.setattr(figures.Scorecard, "from_json", lambda _text: card)
     bank = SimpleNamespace(watch=None)
@@ -150,8 +149,8 @@ def test_expected_losses_are_those_of_the_months_own_table(tmp_path):
 
 def test_development_is_read_by_the_card_that_scored_it(monkeypatch):
     # Rows of the study stand in the store with the calibrated card's points; by the other card's, quiet columns "move".
-    monkeypatch.setattr(watching_figures.Scorecard, "from_json", staticmethod(str.upper))
+    monkeypatch.setattr(figures.Scorecard, "from_json", staticmethod(str.upper))
     both = SimpleNamespace(card="released", calibrated="calibrated")
-    assert watching_figures.card_of_rows(both) == "CALIBRATED"
-    assert watching_figures.card_of_rows(SimpleNamespace(card="released", calibrated=None)) == "RELEASED"
-    assert watching_figures.card_of_rows(SimpleNamespace(card=None, calibrated=None)) is None
+    assert figures.card_of_rows(both) == "CALIBRATED"
+    assert figures.card_of_rows(SimpleNamespace(card="released", calibrated=None)) == "RELEASED"
+    assert figures.card_of_rows(SimpleNamespace(card=None, calibrated=None)) is None
