@@ -8,7 +8,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: install study test quick lint types docs unit mangle damage conformance long flower consortium serve smoke clean \
+.PHONY: install study test quick lint types docs unit mangle damage conformance long flower consortium serve watch smoke clean \
 	benchmarks benchmarks-history
 
 install: $(VENV)/installed
@@ -75,6 +75,11 @@ consortium: install
 # Models that serve: a hub, a bank, three holders and a register of consents, until Ctrl-C; SERVE=--once ends by itself.
 serve: install
 	$(BIN)/python -m sim_institutions.serve --out build/serve $(SERVE)
+
+# Models at work: a small province by months, a model of default and one that warns, a bank's watch of thirteen months with alerts,
+# outcomes and pages. It ends by itself, and says where the last month's page is.
+watch: install
+	$(BIN)/python -m sim_institutions.watch --out build/watch
 
 # Everything that benchmarks/ claims once more, in a copy of the source, about fourteen hours; what moved, and a line of history
 # for each. Goes on where it was stopped; fails where a claim that held does not hold any more. BENCHMARKS="--quick", for example.

@@ -10,9 +10,10 @@ English.
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -27,6 +28,26 @@ PLACE = {"en": "en", "zh": "zh-CN"}
 VARIABLE = "FEDRISK_LANGUAGE"
 
 _spoken: ContextVar[str | None] = ContextVar("language", default=None)
+_label: ContextVar[str] = ContextVar("label", default="")
+
+_NAMED: dict[str, tuple[tuple[str, Callable[[re.Match[str], str], str]], ...]] = {
+    "en": (
+        (r"\b([Dd])efault rates?\b", lambda m, label: f"{'Rate' if m[1] == 'D' else 'rate'} of {label}"),
+        (r"\bof default\b", lambda _m, label: f"of {label}"),
+        (r"\b([Oo])ne default\b", lambda m, label: f"{m[1]}ne case of {label}"),
+        (r"\ba default\b", lambda _m, label: f"a case of {label}"),
+        (r"\benterprises default\b", lambda _m, label: f"enterprises have {label}"),
+        (r"\bwho defaults\b", lambda _m, label: f"who has {label}"),
+        (r"\bdefaults (more|less) often\b", lambda m, label: f"has {label} {m[1]} often"),
+        (
+            r"(?<![{(.])\b([Dd])efaults\b(?! to\b)",
+            lambda m, label: f"{'Cases' if m[1] == 'D' else 'cases'} of {label}",
+        ),
+        (r"\benterprise defaulted\b", lambda _m, label: f"enterprise had {label}"),
+    ),
+    "zh": ((r"违约(?!损失|相关)", lambda _m, label: f"“{label}”"),),
+}
+"""Where the texts of a language say default and mean a study's label, and what they say of another label."""
 
 
 def language() -> str:
@@ -50,6 +71,23 @@ def speaking(code: str | None) -> Iterator[None]:
         yield
     finally:
         _spoken.reset(token)
+
+
+@contextlib.contextmanager
+def about(label: str | None) -> Iterator[None]:
+    """In a block of code texts name this label where they say default, since they are about another outcome.
+
+    label: name of a study's label; None, or the one called default, leaves texts as they are. Values are not touched.
+
+    >>> with about("distress"):
+    ...     _("default rate of the hold-out")
+    'rate of distress of the hold-out'
+    """
+    token = _label.set("" if label in (None, "default") else str(label).replace("{", "").replace("}", ""))
+    try:
+        yield
+    finally:
+        _label.reset(token)
 
 
 def speak(code: str | None) -> None:
@@ -90,7 +128,7 @@ def either(one: str, many: str, count: int, /, **values: Any) -> str:
     chosen = one if count == 1 else many
     code = language()
     translated = catalogue(code).get(("", one), None) if code != "en" else None
-    return (chosen if translated is None else translated).format(count=count, **values)
+    return _named(code, chosen if translated is None else translated).format(count=count, **values)
 
 
 def listed(names: Iterable[Any]) -> str:
@@ -103,8 +141,20 @@ def listed(names: Iterable[Any]) -> str:
 
 
 def _said(code: str, kind: str, message: str, values: Mapping[str, Any]) -> str:
-    found = message if code == "en" else catalogue(code).get((kind, message), message)
+    found = _named(code, message if code == "en" else catalogue(code).get((kind, message), message))
     return found.format(**values) if values else found
+
+
+def _named(code: str, text: str) -> str:
+    """A text before its values are put in, with the label that is spoken of in place of default."""
+    label = _label.get()
+    for pattern, say in _NAMED.get(code, ()) if label else ():
+        text = re.sub(pattern, partial(_say_label, say, label), text)
+    return text
+
+
+def _say_label(say: Callable[[re.Match[str], str], str], label: str, found: re.Match[str]) -> str:
+    return say(found, label)
 
 
 @cache

@@ -25,7 +25,10 @@ model_app = typer.Typer(
 
 Model = Annotated[
     str,
-    typer.Argument(help="The model's id, or the beginning of it, for example 3fa9c1.", show_default=False),
+    typer.Argument(
+        help="The model's id, the beginning of it, or its study's name where one model has it, for example 3fa9c1.",
+        show_default=False,
+    ),
 ]
 Who = Annotated[
     str | None,

@@ -8,7 +8,7 @@ import typer
 
 from fedrisk.cli.common import AsJson, InstitutionFile, Overrides, StudyFile, look
 from fedrisk.cli.output import tell, tell_json
-from fedrisk.language import _
+from fedrisk.language import _, either, listed
 from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ def _serving_lines(policy: "Policy") -> Iterator[str]:
             monitoring=rules.monitoring,
             consent=retold(consent),
         )
+    months = rules.index_months
+    yield either("index: {count} month in an answer", "index: {count} months in an answer", months)
+    if rules.agents:
+        yield _("agents of enterprises, with a token of each: {agents}", agents=listed(rules.agents))
     ages = {
         "never": _("to nobody"),
         "several": _("where three members or more stand behind it"),

@@ -9,7 +9,7 @@ from fedrisk.attempt_id import short
 from fedrisk.cli.common import AsJson, InstitutionFile
 from fedrisk.cli.output import note, tell, tell_json
 from fedrisk.cli.report import Out, page_file, report_app
-from fedrisk.language import _
+from fedrisk.language import _, about
 
 
 @report_app.command("bank")
@@ -71,6 +71,7 @@ def bank(
     if as_json:
         tell_json(figures.to_dict())
         return
-    page = bank_page(rows, approve=approve, record=record, figures=figures)
+    with about(own_results.label_named(node, entry)):
+        page = bank_page(rows, approve=approve, record=record, figures=figures)
     tell(str(write_page(page_file(path, f"report_{node.name}_{short(entry.attempt)}.html"), page)))
     note(_("exact figures of the bank's own customers: readable for its owner alone; leave it at the bank"))

@@ -17,6 +17,7 @@ from fedrisk.report.fairness_words import (
     percent,
     sure_differences,
 )
+from fedrisk.report.label_words import about_its_label
 from fedrisk.report.model_card import card_facts
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plain_privacy import guess_words
@@ -41,6 +42,7 @@ def write_card(results: Results, folder: Path, edited: EditedCard | None = None)
     return [page, file]
 
 
+@about_its_label
 def card_page(results: Results, facts: dict[str, Any] | None = None) -> str:
     """The page, in the language that is spoken."""
     facts = facts or card_facts(results)

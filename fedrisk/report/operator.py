@@ -11,6 +11,7 @@ from typing import Any
 from fedrisk.language import _, language, listed
 from fedrisk.report import card_view
 from fedrisk.report.display import for_people
+from fedrisk.report.label_words import about_its_label
 from fedrisk.report.page import render_page
 from fedrisk.report.plain_privacy import guess_words, mu_words, price_of
 from fedrisk.report.quality import quality_of
@@ -36,6 +37,7 @@ from fedrisk.study import DEFAULT_LABEL
 VERDICTS = {"card_worthless": "alarm", "card_doubtful": "doubt"}
 
 
+@about_its_label
 def operator_page(results: Results, begun: str | None = None) -> str:
     """The page. begun: when the run began, ISO 8601, where it is known."""
     quality = quality_of(results)

@@ -16,6 +16,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipe import Section
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.report.display import for_people
+from fedrisk.report.label_words import about_its_label
 from fedrisk.report.scale import ScoreRow, Unknown, by_rule, scale_findings, score_rows, unknown_rows
 from fedrisk.report.statistics_text import head_rows, statistics_view
 from fedrisk.report.statistics_text import tables as statistics_tables
@@ -53,6 +54,7 @@ def own_sentences(verdict: Mapping[str, Any]) -> list[str]:
     return [said[0], *rule, *(text[:1].upper() + text[1:] for text in said[1:])]
 
 
+@about_its_label
 def main_figures(results: Results) -> RenderableType:
     """What a run ends with: verdict, main figures, what to know of them, and trails that contradict each other."""
     results = for_people(results)
@@ -66,6 +68,7 @@ def main_figures(results: Results) -> RenderableType:
     return Group(*parts)
 
 
+@about_its_label
 def summary(results: Results) -> RenderableType:
     """`main_figures`, and all tables: scores, prices, who saw what, features and points."""
     results = for_people(results)

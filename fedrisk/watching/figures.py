@@ -14,6 +14,7 @@ from fedrisk.analysis.watch.drift_alarms import Drifted, DriftRules, drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures
 from fedrisk.analysis.watch.portfolio import Migrations, MonthRisk, Unscored, migrations, month_risk
 from fedrisk.clients.node import Node
+from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.serving.words import of_code
 from fedrisk.watching.alert_book import AlertBook, Standing
@@ -44,7 +45,7 @@ def month_figures(
     drift, back, about = drift or DriftRules(), back or BackTestRules(), kept.about(month)
     part = node.store.models.part(about["model"]) if node.store.models.has(about["model"]) else None
     own = None if part is None else development(node, part)
-    card = None if part is None or part.card is None else Scorecard.from_json(part.card)
+    card = None if part is None else card_of_rows(part)
     months = same_model(kept, month)
     rows = {m: scored(kept, m, SCORES) for m in months}
     reference = Reference.of(own, card, scale, (rows[months[0]], kept.own_columns(months[0])))
@@ -74,6 +75,12 @@ def month_figures(
         agreement=agreed,
         contest=fought,
     )
+
+
+def card_of_rows(part: ModelPart) -> Scorecard | None:
+    """The card by whose points the bank's rows of the study stand in its store: the calibrated one, as in scores."""
+    text = part.calibrated or part.card
+    return None if text is None else Scorecard.from_json(text)
 
 
 def same_model(kept: Kept, month: Month) -> list[Month]:

@@ -161,8 +161,9 @@ def _threshold(rules: WatchRules, watched: Watched) -> int | None:
     point = watched.models[WARNING if rules.warning is not None else SCORES].part.warning
     if rules.warning is not None and point is None:
         raise ConfigError(
-            "watch.warning names a model whose study stated no rate of false alarms ([warning] in the study), so that "
-            "nothing says at which score it warns; add watch.warning_threshold"
+            "watch.warning names a model without a threshold, so that nothing says at which score it warns: its study "
+            "stated no rate of false alarms ([warning] in the study), or its banks have not all confirmed it to each "
+            "other yet (they do by themselves once all their nodes run). Wait, or add watch.warning_threshold"
         )
     return None if point is None else point.score
 

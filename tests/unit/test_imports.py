@@ -112,7 +112,7 @@ LAYERS = {
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
-        *("analysis", "attempt_id"),
+        *("analysis", "attempt_id", "audit"),
     },
     "study_in_code": {"study", "file_rules", "institution", "recipes", "renamed"},
     "engine": {

@@ -119,13 +119,20 @@ class ModelStore:
         return _plain(id) and (self.path / id / PART).is_file()
 
     def part(self, said: str) -> ModelPart:
-        """The part of the model that a person means by an id or the beginning of one; ConfigError where there is none.
+        """The part of the model that a person means by an id, the beginning of one, or its study's name.
 
-        A few letters will do where they fit one model alone.
+        A few letters will do where they fit one model alone, a name where one model alone has it. ConfigError where
+        none is meant, or several are.
         """
         if self.has(said):
             return self._read(said)
         fits = meant(said, self.ids(), least=1)
+        named = [part.model for part in self.parts() if part.name == said]
+        if len(named) > 1:
+            raise ConfigError(
+                f"{len(named)} models here are of study {said}; name one by its id: {', '.join(named)}"
+            )
+        fits = sorted({*fits, *named})
         if len(fits) == 1:
             return self._read(fits[0])
         what = f"{len(fits)} models begin with {said}" if fits else f"there is no model {said}"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fedrisk.watching.figures as watching_figures
 from fedrisk.institution import load_institution
 from fedrisk.watching import figures
 from fedrisk.watching.development import Development
@@ -145,3 +146,12 @@ def test_expected_losses_are_those_of_the_months_own_table(tmp_path):
     assert found.loss == pytest.approx(50 * found.probability * found.scored)
     (tmp_path / "table.csv").unlink()
     assert month_figures(node, here, month).risk == found
+
+
+def test_development_is_read_by_the_card_that_scored_it(monkeypatch):
+    # Rows of the study stand in the store with the calibrated card's points; by the other card's, quiet columns "move".
+    monkeypatch.setattr(watching_figures.Scorecard, "from_json", staticmethod(str.upper))
+    both = SimpleNamespace(card="released", calibrated="calibrated")
+    assert watching_figures.card_of_rows(both) == "CALIBRATED"
+    assert watching_figures.card_of_rows(SimpleNamespace(card="released", calibrated=None)) == "RELEASED"
+    assert watching_figures.card_of_rows(SimpleNamespace(card=None, calibrated=None)) is None

@@ -68,6 +68,19 @@ def test_a_model_is_found_by_the_beginning_of_its_id(store):
         assert not store.has(said)
 
 
+def test_a_model_is_found_by_its_study_where_one_model_alone_has_it(store):
+    store.put(part("ab12" * 4, name="health"))
+    assert store.part("health").model == "ab12" * 4
+    store.put(part("cd34" * 4, name="health"))
+    with pytest.raises(ConfigError, match="2 models here are of study health; name one by its id"):
+        store.part("health")
+    # A name that an id begins with means neither by itself.
+    store.put(part("fade" * 4))
+    store.put(part("ef56" * 4, name="fade"))
+    with pytest.raises(ConfigError, match="fedrisk model list"):
+        store.part("fade")
+
+
 def test_states_are_those_of_all_changes(store):
     store.put(part())
     assert store.state("ab" * 8) == State()
