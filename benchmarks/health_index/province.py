@@ -49,7 +49,7 @@ COUNTED = {
 SERIES = {"tax_office": "invoices", "power_utility": "load", "social_insurance": "headcount"}
 """What a study counts at each holder, beside the moves of its series.
 
-Few columns that say different things. Each further one has noise of its own: of 43 columns without noise more is known
+Few columns that say different things. Each further one has noise of its own: of 40 columns without noise more is known
 than of these 15, and at epsilon 3 less.
 """
 
