@@ -167,7 +167,7 @@ def _with_rhythm(months: int, onsets: int, rhythm: Floats, always: Floats, share
         yield _Shape(True, share * TROUBLE, -step, DEPTH, DEPTH_SPREAD, always + rhythm * since)
     for first in range(1, months):
         for length in LENGTHS:
-            dip = ((t >= first) & (t < first + length)) * 1.0
+            dip = ((t >= first) & (t < first + length)).astype(np.float64)
             yield _Shape(False, share * DIPS / len(LENGTHS), -dip, DEPTH, DEPTH_SPREAD, always)
     for end in range(1, months):
         began = t >= end - LASTED

@@ -1,7 +1,7 @@
 """What became of loans that were scored in an earlier month, for the back-test: kept at the bank alone."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,10 +9,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.source import TableSource, read_header, read_texts
 from fedrisk.data.text import trim
-from fedrisk.errors import ConfigError, DataError
-from fedrisk.files import write_atomic
+from fedrisk.errors import ConfigError, DataError, StoreError
+from fedrisk.files import locked, write_atomic
 from fedrisk.watching.history import Kept
 from fedrisk.watching.loans import NO, YES
 
@@ -41,25 +42,59 @@ class Taken:
         return asdict(self)
 
 
-def take_outcomes(kept: Kept, file: Path, label: str | None = None) -> Taken:
+def words_for(dictionary: Dictionary | None, label: str | None, watched: str) -> tuple[str, ...] | None:
+    """How a file may call a label: by its name or by its column in the bank's table; None where none is said.
+
+    watched: name of the label that the watched model foretells. ConfigError where the bank's dictionary knows the
+    label, and it is another one.
+    """
+    if label is None:
+        return None
+    there = () if dictionary is None else dictionary.labels
+    for one in there:
+        if label in (one.name, one.column):
+            if one.name != watched:
+                raise ConfigError(
+                    f"the watched model foretells {watched}, and outcomes of {one.name} say nothing of it; give "
+                    f"--label {watched}, or name the watch of another model"
+                )
+            return one.name, one.column
+    return (label,)
+
+
+def take_outcomes(kept: Kept, file: Path, labels: Collection[str] | None = None) -> Taken:
     """Keep what became of loans, beside what is kept; the same file once more changes nothing.
 
     file: .csv or .parquet with ``id``, ``month`` (in which the loan was scored, 2026-05 or a day of it) and ``outcome``
-    (1 where it happened). label: where the file has a column ``label``, rows of this one alone are taken.
+    (1 where it happened). labels: where the file has a column ``label``, rows that name one of these alone are taken
+        (`words_for`).
 
     Raises:
-        ConfigError: no such file, or a column is not in it.
-        DataError: it cannot be read, or a month or outcome is none.
+        ConfigError: no such file, or a column or any row of the label is not in it.
+        DataError: it cannot be read, a month or outcome is none, or a loan has both outcomes in one month.
     """
-    _check(file, label)
-    there = _there(kept)
+    _check(file, labels is not None)
+    try:
+        with locked(kept.folder / "outcomes.lock"):
+            return _taken(kept, file, labels)
+    except OSError as error:
+        raise StoreError(
+            f"{kept.folder} cannot be written: {error.strerror}; check space and permissions"
+        ) from None
+
+
+def _taken(kept: Kept, file: Path, labels: Collection[str] | None) -> Taken:
+    there, told = _there(kept), dict[tuple[str, str], int]()
     watched: dict[str, set[str]] = {}
     months = {str(m) for m in kept.months()}
-    counts = dict.fromkeys(asdict(Taken()), 0)
-    for id, month, outcome, of in _rows(file, label is not None):
-        if label is not None and of != label:
+    counts, others = dict.fromkeys(asdict(Taken()), 0), set[str]()
+    for id, month, outcome, of in _rows(file, labels):
+        if labels is not None and of not in labels:
             counts["others"] += 1
+            others.add(of)
             continue
+        if told.setdefault((id, month), outcome) != outcome:
+            raise DataError(f"{file}: a loan has both outcomes in {month}; keep the one that holds")
         if month in months and month not in watched:
             watched[month] = _ids(kept, month)
         if id not in watched.get(month, ()):
@@ -68,36 +103,46 @@ def take_outcomes(kept: Kept, file: Path, label: str | None = None) -> Taken:
         before = there.get((id, month))
         counts["new" if before is None else "same" if before == outcome else "changed"] += 1
         there[id, month] = outcome
+    # A month in which none of a known label matured is no slip.
+    if others and not told and len(labels or ()) == 1:
+        raise ConfigError(
+            f"{file} has no outcome of the label {' or '.join(labels or ())}; its labels are "
+            f"{', '.join(sorted(others)[:9])}. Name one with --label"
+        )
     if counts["new"] or counts["changed"]:
         _write(kept, there)
     return Taken(**counts)
 
 
-def _check(file: Path, label: str | None) -> None:
+def _check(file: Path, labelled: bool) -> None:
     if not file.name.lower().endswith(_SUFFIXES):
         raise ConfigError(f"{file}: outcomes are read from {', '.join(_SUFFIXES)}; name a file that ends so")
     if not file.is_file():
         raise ConfigError(f"there is no file {file}; check the path of the outcomes")
     header = read_header(TableSource(source=str(file.absolute())), ".")
-    wanted = (*COLUMNS, *((LABEL,) if label is not None else ()))
+    wanted = (*COLUMNS, *((LABEL,) if labelled else ()))
     if gone := [name for name in wanted if name not in header]:
         raise ConfigError(
             f"{file} has no column {', '.join(gone)}; it needs id, month (in which the loan was scored) and outcome "
             "(1 where it happened, 0 where not)"
         )
-    if label is None and LABEL in header:
+    if not labelled and LABEL in header:
         raise ConfigError(
             f"{file} has outcomes of several labels; say which with --label, for example default"
         )
 
 
-def _rows(file: Path, labelled: bool) -> Iterator[tuple[str, str, int, str]]:
-    names = [*COLUMNS, *([LABEL] if labelled else [])]
+def _rows(file: Path, labels: Collection[str] | None) -> Iterator[tuple[str, str, int, str]]:
+    """Id, month, outcome and label of each row; of other labels the rest is not read."""
+    names = [*COLUMNS, *([LABEL] if labels is not None else [])]
     for block in read_texts(TableSource(source=str(file.absolute())), ".", names):
         columns: list[list[Any]] = [block[name].tolist() for name in names]
         for cells in zip(*columns, strict=True):
             id, month, outcome, *of = (trim(cell or "") for cell in cells)
-            yield id, _month(file, month), _outcome(file, outcome), of[0] if of else ""
+            if labels is not None and of[0] not in labels:
+                yield id, month, 0, of[0]
+            else:
+                yield id, _month(file, month), _outcome(file, outcome), of[0] if of else ""
 
 
 def _month(file: Path, text: str) -> str:
