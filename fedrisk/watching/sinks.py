@@ -284,7 +284,6 @@ class WebhookSink:
 @contextmanager
 def _within(connected: socket.socket, seconds: float) -> Iterator[None]:
     """Cut a connection off after so many seconds: its own limit is of one read, and an answer may come by the byte."""
-
     late = threading.Event()
 
     def cut() -> None:
