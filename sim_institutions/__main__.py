@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         type=int,
         default=MONTHS,
         metavar="N",
-        help="months of the histories of --months, for example 30, which a look back of 12 months over 18 needs",
+        help="months of the histories of --months, for example 32, which an index of 18 months needs",
     )
     parser.add_argument(
         "--no-histories", action="store_true", help="a series without monthly histories: smaller and faster"

@@ -63,19 +63,20 @@ def write_institutions(
     research: bool = False,
     histories: bool = True,
     policy: Mapping[str, Any] = MappingProxyType({}),
+    serving: Mapping[str, Any] = MappingProxyType({}),
     changed: Callable[[Office], Office] = lambda office: office,
 ) -> None:
     """Write the institutions' files below ``out``.
 
-    tables: the folder with tables and histories, as these files see it. policy: more rules of every institution.
-    changed: what else an institution of these files has.
+    tables: the folder with tables and histories, as these files see it. policy, serving: more rules of every
+    institution. changed: what else an institution of these files has.
     """
     folder = out / "institutions"
     folder.mkdir(parents=True, exist_ok=True)
     # In a separate folder, because Flower's engine starts a node for every file in ``institutions``.
     aside = out / "tax_offices"
     aside.mkdir(exist_ok=True)
-    more: dict[str, Any] = {"research": research, "policy": policy, "tables": tables}
+    more: dict[str, Any] = {"research": research, "policy": policy, "serving": serving, "tables": tables}
     for member in offices(profile):
         office = changed(member if histories else replace(member, series=()))
         source = f"{tables}/data/{office.name}.parquet"
@@ -104,6 +105,7 @@ def institution(
     *,
     research: bool = False,
     policy: Mapping[str, Any] = MappingProxyType({}),
+    serving: Mapping[str, Any] = MappingProxyType({}),
     tables: str = "..",
 ) -> str:
     """The institution file: table, policy and dictionary.
@@ -128,6 +130,7 @@ def institution(
                 **_groups(office),
             }
         ),
+        *(["[policy.serving]\n" + pairs(serving)] if serving else []),
         "[dictionary]\n" + pairs({"id": ID, "id_scheme": "uscc"}),
         *("[[dictionary.columns]]\n" + pairs(column) for column in [*office.columns, *office.computed]),
     ]

@@ -14,10 +14,29 @@ from sim_institutions.shifts import Shift
 from sim_institutions.shocks import Shock
 from sim_institutions.statistics_files import loss_study, write_rules
 from sim_institutions.toml_text import pairs
+from sim_institutions.views.banks import ACTIVE
 
 TRUTH, CALENDAR = "truth.json", "months.json"
 # A version a month for two years, and each institution's ledger counts all of them.
 POLICY = {"cap_epsilon": 12.0, "scored_versions": 60}
+# Default, warning and index serve at once, beside a challenger. Loans that run are scored without a consent, as their
+# contracts may allow; applicants need one, of a register that is to be pinned. Numbers are for months that follow each
+# other within a day.
+SERVING = {
+    "models": 4,
+    "purposes": ["credit_scoring", "portfolio_monitoring"],
+    "monitoring": 100_000_000,
+    "monitoring_consent": "none",
+    "per_enterprise": 1000,
+    "index_months": 18,
+}
+WATCH = {
+    "active": ACTIVE,
+    "purpose": "portfolio_monitoring",
+    "probability": 0.2,
+    "exposure": "exposure",
+    "loss_given_default": "loss_given_default",
+}
 # Rate of false alarms of warnings, and the share of active loans that are in distress.
 FALSE_ALARMS, DISTRESSED_SHARE = 0.052, 0.039
 Rows = dict[int, dict[str, int]]
@@ -44,8 +63,12 @@ def write_moving(
         tables="../${MONTH}",
         research=research,
         policy=POLICY,
+        serving=SERVING,
         changed=lambda office: monthly(office, months),
     )
+    for bank in PROFILES[moving.profile].banks:
+        with (out / "institutions" / f"{bank.name}.toml").open("a", encoding="utf-8") as file:
+            file.write("\n[watch]\n" + pairs(WATCH))
     _write_studies(moving, rows[0], out)
     write_counties(out / "counties.geojson")
     write_rules(moving.enterprises, out)

@@ -76,8 +76,10 @@ def prepare(folder: Path, *, serving: str = "") -> None:
             continue
         said = tomllib.loads(text)
         text = _as_bank(text) if said["kind"] == "bank" else _as_holder(text, said)
-        lines = f"\n[policy.serving]\n{serving}\n" if serving else ""
-        file.write_text(f"# Prepared.\n{text}{lines}", "utf-8")
+        if serving:
+            before, _, after = text.partition("[policy.serving]\n")
+            text = f"{before}[policy.serving]\n{serving}\n\n{after[after.index('[') :]}"
+        file.write_text(f"# Prepared.\n{text}", "utf-8")
     for name in sorted(p.stem for p in (folder / "institutions").glob("*.toml")):
         for month in ("development", f"m{MONTHS:02d}"):
             file = folder / month / "data" / f"{name}.parquet"

@@ -36,16 +36,12 @@ BANK, HOLDERS = "city_bank", ("tax_office", "power_utility", "social_insurance")
 YEAR, LAST, FOUND = 12, 6, 3
 """Months that are watched; the last of them whose distress counts; months until a workout's outcome is known."""
 
-RULES = """
-[policy.serving]
+RULES = """[policy.serving]
 consent = "none"
 ages = "always"
 per_day = 100000000
-per_enterprise = 1000
-models = 9
-
 """
-WATCH = '\n[watch]\nactive = "active"\nfall = 0\n'
+WATCH = '[watch]\nactive = "active"\nfall = 0\n'
 
 
 def province(folder: Path, given: argparse.Namespace) -> None:
@@ -56,8 +52,10 @@ def province(folder: Path, given: argparse.Namespace) -> None:
     subprocess.run([sys.executable, "-m", "sim_institutions", *map(str, words)], check=True)
     for name in (BANK, *HOLDERS):
         file = folder / "institutions" / f"{name}.toml"
-        text = file.read_text("utf-8").replace("[dictionary]\n", RULES.lstrip() + "[dictionary]\n", 1)
-        file.write_text(text + (WATCH if name == BANK else ""), "utf-8")
+        text = file.read_text("utf-8").replace("[policy.serving]\n", RULES, 1)
+        if name == BANK:
+            text = text.partition("[watch]\n")[0] + WATCH
+        file.write_text(text, "utf-8")
 
 
 def model_of(folder: Path, study: str, epsilon: float) -> tuple[dict[str, Path], WarningPoint]:

@@ -34,7 +34,7 @@ def threshold_of(counts: ScoreCounts, stated: float) -> WarningPoint | None:
 def warning_point(
     positives: ArrayLike, negatives: ArrayLike, variance: float, highest: ArrayLike, stated: float
 ) -> WarningPoint | None:
-    """The threshold; None where noise leaves no threshold that keeps the rate, or no class at all.
+    """The threshold; None where noise leaves no threshold that keeps the rate, or nobody of a class.
 
     Args:
         positives: counts of the outcome by score bin, in order of rising risk, (k,), possibly noisy.
@@ -49,9 +49,14 @@ def warning_point(
     """
     bad, good = (np.asarray(v, np.float64)[::-1] for v in (positives, negatives))
     ends = np.asarray(highest, np.float64)[::-1]
-    if not min(bad.sum(), good.sum()) > 2 * math.sqrt(variance * len(good)):
+    # Whether enough have the outcome decides nothing here: a threshold that is told only where noise has made many of
+    # them would go with a recall that is too low. Its interval is all of 0 to 1 where noise drowns them.
+    if not (good.sum() > 2 * math.sqrt(variance * len(good)) and bad.sum() > 0):
         return None
-    kept = np.flatnonzero(_rising(good) + NOISE * _noise(good, variance) <= stated + 1e-12)
+    # The rate that is told is the one as counted, which noise may leave above the one that was made to rise.
+    counted = np.cumsum(good)[:-1] / good.sum()
+    risen = np.maximum(_rising(good) + NOISE * _noise(good, variance), counted)
+    kept = np.flatnonzero(risen <= stated + 1e-12)
     if not len(kept):
         return None
     at = int(kept[-1]) + 1

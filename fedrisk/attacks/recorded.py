@@ -126,6 +126,14 @@ class Record(Exchange):
         step.answers = {n: a for n, a in answers.items() if n not in gone}
         return step.answers
 
+    def afterwards(self, action: str, **how: Any) -> dict[str, Payload]:
+        """Shown to ``change`` as it goes, where it is about released numbers; it is no step of the study."""
+        told, only = how.get("told"), how.get("only")
+        if self.change is not None and told is not None and only is not None:
+            sent = {name: Payload({**told.body, "attempt": self.attempt}, dict(told.blobs)) for name in only}
+            self.change(self, Step(action, sent, {}))
+        return super().afterwards(action, **how)
+
     def _kept(self, spool: Any, action: str, name: str, kept: Any) -> Payload:
         """What comes too late is kept by nobody."""
         return kept.answer if name in self._gone else super()._kept(spool, action, name, kept)

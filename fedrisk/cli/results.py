@@ -103,10 +103,11 @@ def own(
     entry = own_results.find(node, attempt)
     figures = own_results.figures(node, entry)
     if as_json:
-        tell_json({"institution": node.name, "attempt": entry.attempt, **figures})
+        tell_json({"institution": node.name, "attempt": entry.attempt, "owed": entry.owed, **figures})
         return
     show_head(node, entry)
     show_figures(figures)
+    _say_owed(entry, institution)
 
 
 def reason_words() -> "Said":
@@ -146,14 +147,24 @@ def _say_owed(entry: "Entry", file: Path) -> None:
     """What is missing of an attempt and can be made."""
     if not entry.owed:
         return
-    what, name = "scores" if entry.rows is None else _("own models and figures"), short(entry.attempt)
+    name, where = short(entry.attempt), shlex.quote(str(file))
+    if entry.rows is not None:
+        alert(
+            _(
+                "own models and figures of {name} are not there yet. A node that serves makes them by itself; without "
+                "one, at no charge: fedrisk results {file} fetch {name}",
+                name=name,
+                file=where,
+            ),
+            "yellow",
+        )
+        return
     alert(
         _(
-            "the {what} of {name} are not there; make them from what the attempt kept, at no charge: fedrisk "
+            "the scores of {name} are not there; make them from what the attempt kept, at no charge: fedrisk "
             "results {file} fetch {name}",
-            what=what,
             name=name,
-            file=shlex.quote(str(file)),
+            file=where,
         ),
         "yellow",
     )

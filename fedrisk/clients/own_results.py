@@ -31,6 +31,9 @@ from fedrisk.study import BANK
 MODELS = ("recalibrated", "alone", "local", "personal", "champion", "best")
 """Models whose probabilities may stand beside the shared one's."""
 
+OWN_MODELS = "own_models"
+"""What an institution's log of errors calls the making of scores and own models after a study."""
+
 REASONS = 4
 """Most reasons of a customer that are exported."""
 
@@ -262,10 +265,21 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
             with node.store.one_at_a_time():
                 keep()
         except DataError as error:
-            raise DataError(
+            told = DataError(
                 f"{error}. Scores are made from the table as it was in the study: put that back, and fetch again"
-            ) from None
+            )
+            _log(node, attempt, told)
+            raise told from None
+        except Exception as error:
+            _log(node, attempt, error)
+            raise
     return entry_of(node, attempt)
+
+
+def _log(node: Node, attempt: str, error: Exception) -> None:
+    """Keep why nothing was made: a node's process of its own (clients/own_work) has no screen to say it on."""
+    with contextlib.suppress(Exception):
+        node.store.log_error(attempt, OWN_MODELS, error)
 
 
 def recipe_name(node: Node, attempt: str) -> str:

@@ -16,15 +16,18 @@ from pathlib import Path
 
 from fedrisk.clients.evaluation import SCORES, rows_of_scores
 from fedrisk.clients.node import Node
-from fedrisk.clients.own_results import fetch, recipe_name
+from fedrisk.clients.own_results import OWN_MODELS, fetch, recipe_name
 from fedrisk.clients.store.attempt_store import AttemptStore
-from fedrisk.errors import FedriskError, code_of
+from fedrisk.errors import FedriskError, LaterError, code_of
 from fedrisk.recipe import Recipe
 
 log = logging.getLogger("fedrisk")
 
 EVERY = 3600.0
 """Seconds between two looks at the store, besides those after a study has ended."""
+
+AGAIN = 86400.0
+"""Seconds after which an attempt is tried again whose own models could not be fitted, for example on a full disk."""
 
 ENDS = "close"
 """The action that ends an attempt."""
@@ -61,9 +64,17 @@ def complete(node: Node, attempt: str, find: Callable[[str], Recipe]) -> None:
     if not waits(node, attempt):
         return
     try:
-        fetch(node, attempt, find(recipe_name(node, attempt)))
+        recipe = find(recipe_name(node, attempt))
     except Exception as error:
-        node.store.log_error(attempt, "own_models", error)
+        node.store.log_error(attempt, OWN_MODELS, error)
+        return
+    with contextlib.suppress(Exception):
+        # It is in the log.
+        fetch(node, attempt, recipe)
+
+
+def _warn(error: Exception) -> None:
+    log.warning("own models are not fitted", extra={"event": "own_models", "code": code_of(error)})
 
 
 class OwnWork:
@@ -83,7 +94,8 @@ class OwnWork:
         self._institution, self._command, self._clock = institution, command, clock
         self._environment = {**(os.environ if environment is None else environment), **ONE_THREAD}
         self._child: subprocess.Popen[bytes] | None = None
-        self._tried: set[str] = set()
+        self._hand = ""
+        self._tried: dict[str, float] = {}
         self._looks_at = float("-inf")
 
     def served(self, action: str) -> None:
@@ -92,23 +104,41 @@ class OwnWork:
             self._looks_at = float("-inf")
 
     def turn(self) -> None:
-        """Begin with an attempt that waits, where none is in hand; each is tried once for as long as the node runs."""
+        """Begin with an attempt that waits, where none is in hand; one that failed is tried again after ``AGAIN``."""
         if self._child is not None:
             if self._child.poll() is None:
                 return
+            self._ended(self._child.returncode)
             self._child, self._looks_at = None, float("-inf")
-        if self._clock() < self._looks_at:
+        now = self._clock()
+        if now < self._looks_at:
             return
-        self._looks_at = self._clock() + EVERY
+        self._looks_at = now + EVERY
         try:
-            waiting = [a for a in due(Node.load(self._institution)) if a not in self._tried]
+            node = Node.load(self._institution)
+            waiting = [a for a in due(node) if now - self._tried.get(a, float("-inf")) >= AGAIN]
             if waiting:
                 self._begin(waiting[0])
         except (FedriskError, OSError) as error:
-            log.warning("own models are not fitted", extra={"event": "own_models", "code": code_of(error)})
+            _warn(error)
+
+    def _ended(self, code: int) -> None:
+        """Say in the node's log that the process failed; why is in the institution's, by the process or from here."""
+        if not code:
+            return
+        error = LaterError(
+            f"the process that fits own models was ended by signal {-code}, perhaps for want of memory; it is begun "
+            "again after a day, or when the node starts"
+            if code < 0
+            else f"own models were not fitted (exit code {code})"
+        )
+        _warn(error)
+        if code < 0:
+            with contextlib.suppress(FedriskError, OSError):
+                Node.load(self._institution).store.log_error(self._hand, OWN_MODELS, error)
 
     def _begin(self, attempt: str) -> None:
-        self._tried.add(attempt)
+        self._hand, self._tried[attempt] = attempt, self._clock()
         AttemptStore.drop_cached()
         # In this process's session: what the priority is held against.
         self._child = subprocess.Popen(

@@ -4,11 +4,11 @@ It runs at one bank, without noise. It never leaves the bank and never feeds a r
 other rows, so the sensitivity of one row would not hold. Figures computed from it do not leave the bank
 either (zeroing one training row can move such a figure by far more than one).
 
-Histogram gradient boosting (Ke et al. 2017) with small trees. It is fitted five times (three times where there are
-many rows), each time without one fold of the rows, on which the log loss says after how many rounds to stop. The
-log-odds are averaged (a cross-validation committee: Krogh & Vedelsby 1995; Parmanto, Munro & Doyle 1996), which costs
-about as much as a trial for the number of rounds and a fit to all rows, ranks better at banks with few rows, and gives
-each row a prediction by a model that did not see it: with these `models/stacking` weighs models.
+Histogram gradient boosting (Ke et al. 2017) with small trees. It is fitted five times, each time without one fold of
+the rows, on which the log loss says after how many rounds to stop. The log-odds are averaged (a cross-validation
+committee: Krogh & Vedelsby 1995; Parmanto, Munro & Doyle 1996), which costs about as much as a trial for the number
+of rounds and a fit to all rows, ranks better at banks with few rows, and gives each row a prediction by a model that
+did not see it: with these `models/stacking` weighs models.
 
 The consortium's scores enter as columns. They were trained on the bank's rows too, so for the rows that are
 fitted the caller gives them as if the row's fold had not been trained on (`models/personal.without_fold`), lest

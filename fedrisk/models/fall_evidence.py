@@ -167,12 +167,12 @@ def _with_rhythm(months: int, onsets: int, rhythm: Floats, always: Floats, share
         yield _Shape(True, share * TROUBLE, -step, DEPTH, DEPTH_SPREAD, always + rhythm * since)
     for first in range(1, months):
         for length in LENGTHS:
-            dip = ((t >= first) & (t < first + length)).astype(np.float64)
+            dip = np.asarray((t >= first) & (t < first + length), dtype=np.float64)
             yield _Shape(False, share * DIPS / len(LENGTHS), -dip, DEPTH, DEPTH_SPREAD, always)
     for end in range(1, months):
-        began = t >= end - LASTED
-        fallen = began * (1.0 - np.clip((t - end + 1) / (RECOVERS + 1), 0.0, 1.0))
-        bunched = always + rhythm * (began & (t < end + RECOVERS))
+        began = (t >= end - LASTED) * 1.0
+        fallen: Floats = began * (1.0 - np.clip((t - end + 1) / (RECOVERS + 1), 0.0, 1.0))
+        bunched = always + rhythm * began * (t < end + RECOVERS)
         yield _Shape(False, share * TROUBLE, -fallen, DEPTH, DEPTH_SPREAD, bunched)
     for sign in (-1.0, 1.0):
         yield _Shape(False, share * LINES, sign * t / (months - 1), SLOPE, SLOPE_SPREAD, always)

@@ -94,7 +94,7 @@ class ModelPart(BaseModel):
             alone, 0 to 1 (models/readable).
         encoders: digests of this holder's encoders whose columns are among these features, by name: trained again, an
             encoder says something else, and the points no longer fit.
-        computed: digests of the rules of this holder's columns that are computed from histories, by column: by another
+        computed: digests of the rules of this member's columns that are computed from histories, by column: by another
             rule they say something else.
         card, calibrated: of a bank, as JSON.
         measure: what is summed, for measures.

@@ -62,7 +62,8 @@ class ServingPolicy(BaseModel):
     per_enterprise: most scores of one enterprise that one bank gets within 30 days, and most answers of one measure.
     screening: most enterprises of lists that one bank looks through in a calendar month; 0 allows no lists.
     monitoring: most scores of loans that run which one bank gets in a calendar month, by any model it is served with,
-        under the purpose portfolio_monitoring, which ``purposes`` has to name; 0 allows none.
+        under the purpose portfolio_monitoring, which ``purposes`` has to name; 0 allows none. No lists that a bank
+        looks through, and of an index one month.
     monitoring_consent: what has to come with these; None asks for what ``consent`` says.
     index_months: most months of an operating health index in one answer, this one and those before it. Each counts as a
         score of the enterprise (per_day, per_enterprise).
@@ -108,13 +109,15 @@ class ServingPolicy(BaseModel):
             )
         return self
 
-    def consent_for(self, purpose: str) -> Literal["token", "reference", "none"]:
+    def consent_for(self, purpose: str, *, scores: bool = True) -> Literal["token", "reference", "none"]:
         """What has to come with an enterprise that is asked about for a purpose.
+
+        scores: whether it is asked for a score; a measure has no consents of its own for loans that run.
 
         >>> ServingPolicy(monitoring_consent="reference").consent_for("portfolio_monitoring")
         'reference'
         """
-        own = self.monitoring_consent if purpose == MONITORING and self.monitoring else None
+        own = self.monitoring_consent if scores and purpose == MONITORING and self.monitoring else None
         return self.consent if own is None else own
 
     @property

@@ -59,6 +59,9 @@ class Disclosure:
 OBSERVE, TABLES = "observe", "tables"
 """The action by which a regulator is given the signed tables of all members, and the blob that holds them."""
 
+WARN = "warn"
+"""The action by which banks are told the totals of the evaluation, from which the threshold of warnings follows."""
+
 NOTHING_ELSE = Form()
 """A request that names its attempt and says nothing else."""
 

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import serialization
@@ -34,6 +35,7 @@ from fedrisk.study import FORMAT
 
 if TYPE_CHECKING:
     from fedrisk.server.late_tables import LateTables
+    from fedrisk.server.late_warnings import LateWarnings
 
 log = logging.getLogger("fedrisk")
 
@@ -98,6 +100,7 @@ class Desk:
         self._spoken: dict[str, Spoken] = {}
         self._members = {} if roster is None else {one.name: one for one in roster.members}
         self._late: LateTables | None = None
+        self._warnings: LateWarnings | None = None
         self._looked: datetime | None = None
         self._sent: dict[str, _Sent] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
@@ -112,7 +115,7 @@ class Desk:
         self._take()
         nodes = self._nodes()
         self._tell_roster(nodes)
-        self._late_tables(nodes)
+        self._late_work(nodes)
         for proposal in self._proposals.open():
             self._ask(proposal, nodes)
         self._take()
@@ -124,17 +127,25 @@ class Desk:
                 self._take_back(proposal, nodes)
         return [p for p in every if p.state == "ready"]
 
-    def _late_tables(self, nodes: Mapping[str, int]) -> None:
-        """Ask for tables that are missing. Reading results takes much memory, so it is loaded where one is missing."""
+    def _late_work(self, nodes: Mapping[str, int]) -> None:
+        """Ask for what is missing of studies that ended: tables, and what banks confirm of a threshold.
+
+        Reading results takes much memory, so it is loaded where something is missing.
+        """
         now = self._clock()
-        if self._late is None and (self._looked is None or now - self._looked >= LOOK):
+        if self._looked is None or now - self._looked >= LOOK:
             self._looked = now
-            if tables_missing(self._hub, now):
+            if self._late is None and tables_missing(self._hub, now):
                 from fedrisk.server.late_tables import LateTables
 
                 self._late = LateTables(self._grid, self._hub, clock=self._clock)
-        if self._late is not None:
-            self._late.turn(nodes)
+            if self._warnings is None and thresholds_missing(self._hub, now):
+                from fedrisk.server.late_warnings import LateWarnings
+
+                self._warnings = LateWarnings(self._grid, self._hub, clock=self._clock)
+        for late in (self._late, self._warnings):
+            if late is not None:
+                late.turn(nodes)
 
     def _nodes(self) -> dict[str, int]:
         """Connected nodes by the name of their institution; where there is a roster, those with a key that it has.
@@ -421,14 +432,34 @@ class Desk:
 
 def tables_missing(hub: Hub, now: datetime) -> bool:
     """Whether a run of the last weeks has fewer signed tables beside its results than members (server/tables)."""
+
+    def missing(folder: Path, content: Mapping[str, Any]) -> bool:
+        tables = folder / "disclosures.json"
+        there = len(json.loads(tables.read_bytes())["tables"]) if tables.exists() else 0
+        return there < len(content["institutions"])
+
+    return _of_some_run(hub, now, missing)
+
+
+def thresholds_missing(hub: Hub, now: datetime) -> bool:
+    """Whether banks of a run of the last weeks have not confirmed its threshold (server/late_warnings)."""
+
+    def missing(folder: Path, content: Mapping[str, Any]) -> bool:
+        return (
+            bool(content.get("warning"))
+            and b'"warning_unconfirmed"' in (folder / "metrics.json").read_bytes()
+        )
+
+    return _of_some_run(hub, now, missing)
+
+
+def _of_some_run(hub: Hub, now: datetime, missing: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
+    """Whether something is missing of a run of the last weeks whose results are whole."""
     for file in hub.path.glob("runs/*/run.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             run = json.loads(file.read_bytes())
-            if run["results"] != "whole" or now - datetime.fromisoformat(run["ended"]) > WANTED:
-                continue
-            tables = file.with_name("disclosures.json")
-            there = len(json.loads(tables.read_bytes())["tables"]) if tables.exists() else 0
-            if there < len(run["content"]["institutions"]):
+            recent = run["results"] == "whole" and now - datetime.fromisoformat(run["ended"]) <= WANTED
+            if recent and missing(file.parent, run["content"]):
                 return True
     return False
 

@@ -67,6 +67,7 @@ SERVICE: Final = (
     "model_unknown",  # no such model
     "model_several",  # several models fit
     "model_state",  # the model is not deployed
+    "model_rule",  # a column of the bank is computed from its histories by another rule than the model's
     "repeated_key",  # the request id was used for another request
     "store",  # the store or disk of this node fails
 )

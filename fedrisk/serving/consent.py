@@ -92,13 +92,14 @@ class Consents:
         purpose: str,
         now: float,
         always: bool = False,
+        scores: bool = True,
     ) -> Checked:
         """Whether a consent holds for this enterprise, bank and purpose at this time; never raises.
 
-        always: a token has to come, whatever the policy asks for. enterprise: as the bank wrote it or as the dictionary
-        spells it, which is compared alike.
+        always: a token has to come, whatever the policy asks for. scores: whether it is asked for scores. enterprise:
+        as the bank wrote it or as the dictionary spells it, which is compared alike.
         """
-        rule = self._serving.consent_for(purpose)
+        rule = self._serving.consent_for(purpose, scores=scores)
         if rule == "none" and not always:
             return Checked(OK)
         if not token.strip():

@@ -33,7 +33,7 @@ def meant(node: Node, request: ScoreRequest | IndexRequest, *, index: bool = Fal
 
     index: an operating health index, else a score; neither is ever answered by the other. By the name of a study
     its champion is meant, else its newest challenger. ServiceError where none fits or several do:
-    ``model_none``, ``model_unknown``, ``model_state``, ``model_several``.
+    ``model_none``, ``model_unknown``, ``model_state``, ``model_several``, ``model_rule``.
     """
     champions, challengers = (
         [p for p in _in_use(node, request, role) if (p.index is not None) == index]
@@ -56,17 +56,33 @@ def meant(node: Node, request: ScoreRequest | IndexRequest, *, index: bool = Fal
     if len(found) > 1:
         names = ", ".join(f"{p.model} ({p.name}, version {p.version})" for p, _ in found)
         raise ServiceError("model_several", f"They are {names}.")
-    return card_of(node, found[0][0]), found[0][1]
+    model = card_of(node, found[0][0])
+    if other := other_rules(node, model):
+        raise ServiceError("model_rule", f"It is {', '.join(other)}.")
+    return model, found[0][1]
+
+
+def other_rules(node: Node, model: CardModel) -> list[str]:
+    """The bank's columns in a model that are computed from histories by another rule than when it was made.
+
+    A column that only the bank's own models take may be gone: then they say nothing.
+    """
+    dictionary = node.institution.dictionary
+    now = {} if dictionary is None else {name: r.digest for name, r in dictionary.computed.items()}
+    needed = {f.column for f in model.features} | {name for name in model.columns if name in now}
+    made = model.part.computed
+    return sorted(name for name in needed & made.keys() if now.get(name) != made[name])
 
 
 def challengers(node: Node, request: ScoreRequest, champion: CardModel) -> list[CardModel]:
     """Models that are deployed as challengers for the request's product and purpose, beside the one that answers."""
     purpose = champion.part.purpose
-    return [
+    cards = [
         card_of(node, p)
         for p in _in_use(node, request, CHALLENGER)
         if p.model != champion.part.model and p.purpose == purpose and p.index is None
     ]
+    return [card for card in cards if not other_rules(node, card)]
 
 
 def card_of(node: Node, part: ModelPart) -> CardModel:

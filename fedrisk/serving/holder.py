@@ -196,7 +196,8 @@ class Holder:
         """Look up, count, mask and seal, and commit it all; what is refused by row."""
         asked, kind, now = question.asked, KINDS[question.part.kind], self.clock()
         agent = registry.is_agent(setting.node, question.part, asked.asker)
-        rows = Rows(asked, setting.node.institution, setting.consents, now, agent=agent)
+        scores = question.part.kind == "scorecard"
+        rows = Rows(asked, setting.node.institution, setting.consents, now, agent=agent, scores=scores)
         values = rows.values(kind, question.part, setting.data, now)
         book = self.book
         with book.question(now, setting.policy.serving.consent_days) as page:

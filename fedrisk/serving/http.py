@@ -58,11 +58,22 @@ STATUS: Final = {
     "model_unknown": 404,
     "model_several": 409,
     "model_state": 409,
+    "model_rule": 409,
     "repeated_key": 422,
     "store": 503,
     "internal": 500,
 }
 """HTTP status of each code of a whole request."""
+
+_OF_MODELS: Final = (
+    "request",
+    "repeated_key",
+    "model_none",
+    "model_unknown",
+    "model_several",
+    "model_state",
+    "model_rule",
+)
 
 _CODES: Final = {404: "path", 405: "method"}
 
@@ -155,9 +166,7 @@ def _add_routes(app: FastAPI, service: BankService) -> None:
         response_model=ScoresBody,
         responses={
             200: {"content": {"application/json": {"examples": EXAMPLE_ANSWERS}}},
-            **errors(
-                "request", "repeated_key", "model_none", "model_unknown", "model_several", "model_state"
-            ),
+            **errors(*_OF_MODELS),
         },
         summary="Score enterprises",
         description=about,
@@ -171,9 +180,7 @@ def _add_routes(app: FastAPI, service: BankService) -> None:
         "/v1/index",
         dependencies=[_TOKEN],
         response_model=IndexBody,
-        responses=errors(
-            "request", "repeated_key", "model_none", "model_unknown", "model_several", "model_state"
-        ),
+        responses=errors(*_OF_MODELS),
         summary="Operating health index of enterprises",
         description="0 to 100 a month, 100 is the healthiest, of 1 to 1000 enterprises; or a code and a sentence.",
         operation_id="index",

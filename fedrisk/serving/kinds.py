@@ -73,12 +73,20 @@ def _fits(asked: Asked, part: ModelPart, policy: Policy) -> str:
         # An agent: it asks for enterprises themselves, and for nothing else.
         return "form" if asked.screening else "" if asked.purpose == OWN_INFORMATION else "purpose"
     allowed = policy.purposes if policy.serving.purposes is None else policy.serving.purposes
-    monitored = asked.purpose == MONITORING and policy.serving.monitoring > 0
+    monitored = _monitored(asked, policy)
+    if monitored and asked.screening:
+        # A list that a bank looks through is none of loans that run, and has a limit and consents of its own.
+        return "purpose"
     return "" if asked.purpose in allowed and (asked.purpose == part.purpose or monitored) else "purpose"
 
 
+def _monitored(asked: Asked, policy: Policy) -> bool:
+    """Whether it is about loans that run, which the policy gives limits and consents of their own."""
+    return asked.purpose == MONITORING and policy.serving.monitoring > 0
+
+
 def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[Limit]:
-    if asked.purpose == MONITORING and policy.serving.monitoring:
+    if _monitored(asked, policy):
         return [Limit("monitoring", month_of(now), policy.serving.monitoring)]
     limits = [Limit("scores", day_of(now), policy.serving.per_day)]
     if asked.screening:
@@ -87,8 +95,11 @@ def _limits(asked: Asked, part: ModelPart, policy: Policy, now: float) -> list[L
 
 
 def _months(asked: Asked, part: ModelPart, policy: Policy, data: CurrentData) -> int:
-    """Of an index, no more months than were asked for, the policy allows and the histories reach back to."""
-    if part.index is None or asked.months == 1:
+    """Of an index, no more months than were asked for, the policy allows and the histories reach back to.
+
+    For loans that run only this month: what such a loan's contract allows is to watch it from now on.
+    """
+    if part.index is None or asked.months == 1 or _monitored(asked, policy):
         return 1
     reach = data.months_back(part.index.moving) + 1
     return max(1, min(asked.months, policy.serving.index_months, reach))

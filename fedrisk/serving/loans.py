@@ -29,6 +29,7 @@ _STATUS: Final = {
     "model_unknown": grpc.StatusCode.NOT_FOUND,
     "model_several": grpc.StatusCode.FAILED_PRECONDITION,
     "model_state": grpc.StatusCode.FAILED_PRECONDITION,
+    "model_rule": grpc.StatusCode.FAILED_PRECONDITION,
     "repeated_key": grpc.StatusCode.ALREADY_EXISTS,
     "store": grpc.StatusCode.UNAVAILABLE,
     "internal": grpc.StatusCode.INTERNAL,

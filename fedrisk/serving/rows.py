@@ -28,11 +28,18 @@ class Rows:
 
     agent: whether who asks acts for the enterprises themselves: then each comes with a token, whatever the policy says.
     A list that a bank looks through is one of enterprises that have consented: there none goes without a consent,
-    whatever the policy asks of others.
+    whatever the policy asks of others. scores: whether it asks for scores, and not for a measure.
     """
 
     def __init__(
-        self, asked: Asked, institution: Institution, consents: Consents, now: float, *, agent: bool = False
+        self,
+        asked: Asked,
+        institution: Institution,
+        consents: Consents,
+        now: float,
+        *,
+        agent: bool = False,
+        scores: bool = True,
     ) -> None:
         if institution.dictionary is None:
             raise ConfigError(
@@ -47,7 +54,13 @@ class Rows:
             else Checked("consent_missing")
             if asked.screening and not token
             else consents.check(
-                token, enterprise=id, asker=asked.asker, purpose=asked.purpose, now=now, always=agent
+                token,
+                enterprise=id,
+                asker=asked.asker,
+                purpose=asked.purpose,
+                now=now,
+                always=agent,
+                scores=scores,
             )
             for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
         ]

@@ -1,7 +1,7 @@
 """Which loans a bank watches in a month: rows of its own table that are active, each enterprise once."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from fedrisk.files import write_atomic
 from fedrisk.institution import Institution
 from fedrisk.toml_file import near_name
 from fedrisk.watch_rules import WatchRules
+from fedrisk.watching.spelling import as_before, scheme_of, spelt
 
 ID: Final = "id"
 CONSENT: Final = "consent"
@@ -43,27 +44,33 @@ class Counts:
         return asdict(self)
 
 
-def write_active(institution: Institution, rules: WatchRules, file: Path) -> Counts:
+def write_active(
+    institution: Institution, rules: WatchRules, file: Path, before: Iterable[Sequence[str]] = ()
+) -> Counts:
     """Write the list of active loans as Parquet, whole or not at all: ``id``, and ``consent`` where there is one.
+
+    before: ids of earlier months, the newest first. An enterprise that is there has the id by which it was watched,
+    however the table spells it now; spelled in two ways in one table it is one enterprise.
 
     Raises:
         ConfigError: a column is not there, or no loan is active.
         DataError: the table cannot be read, or its column of active loans says neither yes nor no.
     """
-    ids, consents, counts = [], [], Counter[str]()
-    seen: set[str] = set()
+    found, counts = [], Counter[str]()
     for id, active, consent in _rows(institution, rules):
         if not active:
             counts["ended"] += 1
         elif not id:
             counts["nameless"] += 1
-        elif id in seen:
-            counts["repeated"] += 1
         else:
-            seen.add(id)
-            ids.append(id)
-            consents.append(consent)
-            counts["loans"] += 1
+            found.append((id, consent))
+    scheme = scheme_of(institution)
+    first: dict[str, tuple[str, str]] = {}
+    for name, row in zip(spelt([id for id, _ in found], scheme), found, strict=True):
+        first.setdefault(name, row)
+    counts["loans"], counts["repeated"] = len(first), len(found) - len(first)
+    ids = as_before([id for id, _ in first.values()], before, scheme)
+    consents = [consent for _, consent in first.values()]
     if not ids:
         raise ConfigError(
             f"no loan of {institution.name} is active; check the column that watch.active names, and [table]"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fedrisk.alignment.ids import Scheme
 from fedrisk.clients.node import Node
 from fedrisk.data.source import read_header, read_texts
-from fedrisk.data.text import trim
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.files import read_json, write_atomic
 from fedrisk.institution import Institution
@@ -22,6 +22,7 @@ from fedrisk.watch_rules import WatchRules
 from fedrisk.watching.history import Kept
 from fedrisk.watching.loans import is_active
 from fedrisk.watching.month import Month
+from fedrisk.watching.spelling import scheme_of, spelt
 
 _REMEDY = "remove it; without it the page has no losses of that month"
 
@@ -63,21 +64,24 @@ def _from_table(institution: Institution, rows: pd.DataFrame, rules: WatchRules)
             )
     wanted = [id, *names, *([] if rules.active is None else [rules.active])]
     blocks = read_texts(institution.table, institution.folder, list(dict.fromkeys(wanted)))
-    found = pd.concat([_numbers(block, id, names, rules.active) for block in blocks])
-    found = found[found.index.isin(rows.index)]
+    scheme = scheme_of(institution)
+    found = pd.concat([_numbers(block, id, names, rules.active, scheme) for block in blocks])
+    probability = rows["probability"].set_axis(spelt([str(one) for one in rows.index], scheme))
+    found = found[found.index.isin(probability.index)]
     _check(found, exposure, lost)
     found = found.fillna(0.0)
     loss = None
     if lost is not None:
-        probability = rows["probability"].reindex(found.index).to_numpy()
-        loss = float((probability * found[exposure].to_numpy() * found[lost].to_numpy()).sum())
+        loss = float((probability.reindex(found.index) * found[exposure] * found[lost]).to_numpy().sum())
     return Losses(exposure=float(found[exposure].sum()), loss=loss)
 
 
-def _numbers(block: pd.DataFrame, id: str, names: list[str], active: str | None) -> pd.DataFrame:
-    """Columns of a block's active rows as numbers, by id as a list of loans has it; what is no number is missing."""
+def _numbers(
+    block: pd.DataFrame, id: str, names: list[str], active: str | None, scheme: Scheme
+) -> pd.DataFrame:
+    """Columns of a block's active rows as numbers, by the one spelling of ids; what is no number is missing."""
     numbers = {name: pd.to_numeric(block[name], errors="coerce").astype(np.float64) for name in names}
-    frame = pd.DataFrame(numbers).set_axis([trim(text or "") for text in block[id]])
+    frame = pd.DataFrame(numbers).set_axis(spelt([text or "" for text in block[id]], scheme))
     return frame if active is None else frame[[is_active(text, active) for text in block[active]]]
 
 

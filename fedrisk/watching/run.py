@@ -31,6 +31,7 @@ from fedrisk.watching.month import Month
 from fedrisk.watching.outcomes import Taken, take_outcomes, words_for
 from fedrisk.watching.scoring import BEGUN, MonthWork, Watched, keep, moved_loans
 from fedrisk.watching.sinks import Sink, Undelivered, sinks_of
+from fedrisk.watching.spelling import scheme_of
 
 FOLDER = "watch"
 """Folder of the bank's store."""
@@ -107,7 +108,7 @@ def outcomes_of(node: Node, kept: Kept, file: Path, label: str | None) -> Taken:
         raise ConfigError(f"watch {kept.folder.name} keeps no month yet, so that no outcome belongs to any")
     part = node.store.models.part(str(kept.about(newest)["model"]))
     words = words_for(node.institution.dictionary, label, part.label or DEFAULT_LABEL)
-    return take_outcomes(kept, file, words)
+    return take_outcomes(kept, file, words, scheme=scheme_of(node.institution))
 
 
 def watch(
@@ -212,8 +213,9 @@ def _threshold(rules: WatchRules, asked: Mapping[str, ModelPart]) -> int | None:
     point = asked[WARNING if WARNING in asked else SCORES].warning
     if WARNING in asked and point is None:
         raise ConfigError(
-            "watch.warning names a model whose study stated no rate of false alarms ([warning] in the study), so that "
-            "nothing says at which score it warns; add watch.warning_threshold"
+            "watch.warning names a model without a threshold, so that nothing says at which score it warns: its study "
+            "stated no rate of false alarms ([warning] in the study), or its banks have not all confirmed it to each "
+            "other yet (they do by themselves once all their nodes run). Wait, or add watch.warning_threshold"
         )
     return None if point is None else point.score
 

@@ -37,6 +37,8 @@ from fedrisk.watching.month import Month
 
 BEGUN: Final = "about.json"
 """Models and loans of a month that is begun."""
+YEAR: Final = 12
+"""Months before one in which an enterprise is looked for, so that it keeps its id."""
 
 _REMEDY: Final = "remove the folder it is in, and give the command again: the month is then begun anew"
 
@@ -91,7 +93,9 @@ class MonthWork:
         file = self.path / BEGUN
         if not file.is_file():
             private_folder(self.path)
-            counts = write_active(institution, rules, self._list)
+            kept = reversed(self._kept.months()[-YEAR:])
+            before = (self._kept.read_month(m, ["id"])["id"].to_pylist() for m in kept)
+            counts = write_active(institution, rules, self._list, before)
             models = {of: card.part.model for of, card in watched.models.items()}
             said = {"models": models, "loans": counts.to_dict()}
             write_atomic(file, json.dumps(said, sort_keys=True).encode())

@@ -300,9 +300,6 @@ def test_outcomes_of_a_label_by_its_name_or_its_column(consortium, fedrisk, tmp_
     bank.write_text(text + more)
     code, _, err = fedrisk("watch", "outcomes", bank, file, "--label", "late")
     assert code == 3 and "foretells default, and outcomes of late say nothing of it" in err
-    file.write_text("id,month,outcome\nE1,2026-01,1\nE1,2026-01-31,0\n")
-    code, _, err = fedrisk("watch", "outcomes", bank, file)
-    assert code == 4 and "both outcomes in 2026-01" in err
 
 
 def test_months_that_a_slip_would_close(consortium, fedrisk):

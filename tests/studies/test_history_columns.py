@@ -2,11 +2,16 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from fedrisk.clients.node import Node
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.serving import registry
 from fedrisk.serving.asking import Asking
+from fedrisk.serving.bank import BankService
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.messages import MOST_ROWS
+from fedrisk.serving.score_forms import ScoreRequest, ServiceError
 from support.served import approve_all
 
 SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages": "always"}
@@ -35,9 +40,26 @@ def with_histories(made):
     made.write("tax")
 
 
+def with_turnover(made):
+    """The bank adds a column of the turnover of its accounts, which falls where one of its columns is low."""
+    g, table = np.random.default_rng(2), made.tables["alfa"]
+    known = table.drop(columns=["id", "label"], errors="ignore").select_dtypes("number").iloc[:, 0]
+    x = np.exp(g.normal(3, 0.2, (len(table), 12)))
+    x[:, -3:] *= np.exp(known.rank(pct=True).to_numpy() - 1)[:, None]
+    months = pd.DataFrame({"id": table["id"]} | {f"turnover_m{m + 1:02d}": x[:, m] for m in range(12)})
+    months.to_parquet(made.folder / "turnover.parquet", index=False)
+    content = made.content["alfa"]
+    series = [{"name": "turnover", "low": 0, "high": 1000, "better": "high"}]
+    content["histories"] = {"source": "turnover.parquet", "months": 12, "series": series}
+    column = {"name": "turnover_fall", "history": "turnover", "kind": "fall", "months": 3, "before": 6}
+    content["dictionary"]["columns"] = [*content["dictionary"]["columns"], column]
+    made.write("alfa")
+
+
 def test_a_study_with_histories_and_its_served_scores(kit, tmp_path):
     made = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900, policy={"serving": SERVING})
     with_histories(made)
+    with_turnover(made)
     run = made.run()
     stated = run.roster.statements["tax"]
     assert set(stated.computed) == {c["name"] for c in COLUMNS}
@@ -62,6 +84,21 @@ def test_a_study_with_histories_and_its_served_scores(kit, tmp_path):
     card = Scorecard.from_json(bank_part.calibrated)
     external = card.scaled_points(card.calibration, points)
     assert external.tolist() == study["external_points"].tolist() and len(np.unique(points)) > 3
+    bank = Node.open(run.nodes["alfa"].institution.file)
+    registry.deploy(bank, bank_part.model, as_="champion", who="ann")
+    served = BankService(bank, relay.of("alfa"))
+    answers = served.score(ScoreRequest(ids=tuple(ids[:3])))
+    assert [a.score for a in answers] == study["score"].tolist()[:3]
+    # The bank's own column by another rule would say something else as well, whatever it is asked for.
+    made.content["alfa"]["dictionary"]["columns"][-1]["months"] = 4
+    made.write("alfa")
+    with pytest.raises(ServiceError, match="It is turnover_fall") as raised:
+        served.score(ScoreRequest(ids=tuple(ids[:3])))
+    assert raised.value.reason == "model_rule"
+    made.content["alfa"]["dictionary"]["columns"][-1]["months"] = 3
+    made.write("alfa")
+    assert served.score(ScoreRequest(ids=tuple(ids[:3])))[0].score == answers[0].score
+    served.close()
     relay.close()
     # By another rule the columns would say something else: the model is answered no more.
     made.content["tax"]["dictionary"]["columns"][0]["months"] = 4

@@ -86,6 +86,7 @@ RULES = (
         "bound",
         "numbers within rounding; totals by which the same follows",
     ),
+    Rule("warn", r"\[bank\]", "hub", "totals that own rows allow: banks sign them to each other"),
     Rule("confirm|unmask", r"(survivors|lost).*", "same", "sets, in whatever order", "swapped.*|backwards"),
     Rule("step", r"step", "bound", "another step, at its own price"),
     Rule("step|conclude", r"\[weights\]", "hub", "the model is the hub's; masks are bound to it"),
@@ -122,6 +123,12 @@ def horizontal(kit, folder):
 def several(kit, folder):
     study = {"alignment": {"inclusion_probability": 0.8}}
     return kit.build(folder, ("alfa", "beta"), ("tax",), enterprises=900, authority="notary", study=study), {}
+
+
+def warned(kit, folder):
+    """Banks are told the totals of the evaluation once the study is over, and confirm them to each other."""
+    study = {"alignment": {"inclusion_probability": 0.8}, "warning": {"false_alarms": 0.1}}
+    return kit.build(folder, ("alfa", "beta"), ("tax",), enterprises=900, study=study), {}
 
 
 def recount(kit, folder):
@@ -191,7 +198,7 @@ def counting(kit, folder):
     return own, {}
 
 
-STUDIES = (encoder, vertical, several, horizontal, recount, network, external, counting)
+STUDIES = (encoder, vertical, several, warned, horizontal, recount, network, external, counting)
 SAMPLED = (vertical, network, counting)
 """Studies of the sample: sums of secure products, scores, training with a trainer lost, statistics."""
 

@@ -140,12 +140,16 @@ def test_a_study_of_a_later_format_is_refused_by_nodes_that_do_not_read_it(conso
     later = consortium.study.model_copy(update={"format": FORMAT + 1})
     exchange = Exchange(InProcessGrid(client_app, consortium.paths), new_attempt(), timeout=60.0)
     with pytest.raises(
-        VersionError, match="reads studies up to format 2, and this one has format 3; upgrade fedrisk at"
+        VersionError,
+        match=f"up to format {FORMAT}, and this one has format {FORMAT + 1}; upgrade fedrisk at",
     ):
         agree(exchange, later, consortium.hub, None)
     assert not any(charged(consortium).values())
     for node in consortium.nodes.values():
-        assert "study has format 3, and this version" in node.store.errors(exchange.attempt)[-1]["text"]
+        assert (
+            f"study has format {FORMAT + 1}, and this version"
+            in node.store.errors(exchange.attempt)[-1]["text"]
+        )
 
 
 @pytest.mark.study

@@ -19,7 +19,11 @@ EDGES = (-1.0, -0.4, 0.2, 0.9)
 
 def node(name="city_bank"):
     """A bank that keeps nothing of the model's study."""
-    return SimpleNamespace(name=name, institution=SimpleNamespace(watch=None), store=SimpleNamespace(models=SimpleNamespace(has=lambda _model: False)))
+    return SimpleNamespace(
+        name=name,
+        institution=SimpleNamespace(watch=None),
+        store=SimpleNamespace(models=SimpleNamespace(has=lambda _model: False)),
+    )
 
 
 def bins(column):

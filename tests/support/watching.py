@@ -1,9 +1,11 @@
 """Months of a watch that are made by hand."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fedrisk.watching.history import SCORES, Kept
 from fedrisk.watching.month import Month
@@ -51,7 +53,12 @@ def write(
     kept.write_month(
         Month.parse(month),
         pa.Table.from_pylist(rows, schema=schema),
-        {"model": model, "name": "demo", "version": 1},
+        {"model": model, "name": "demo", "version": 1, "rows": len(rows), "codes": {}},
         of,
     )
     return Month.parse(month)
+
+
+def read_ids(file: Path) -> list[str]:
+    """Ids of a list of loans."""
+    return list(pq.read_table(file)["id"].to_pylist())

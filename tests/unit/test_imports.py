@@ -107,12 +107,12 @@ LAYERS = {
     # A bank's loans month by month.
     "watching": {
         *("errors", "files", "secure", "data", "models", "toml_file", "institution", "study", "watch_rules"),
-        *("clients", "serving", "analysis", "metrics"),
+        *("clients", "serving", "analysis", "metrics", "alignment"),
     },
     "recipes": {
         *("errors", "findings", "study", "alignment", "secure", "data", "privacy", "metrics"),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
-        *("analysis", "attempt_id"),
+        *("analysis", "attempt_id", "audit"),
     },
     "study_in_code": {"study", "file_rules", "institution", "recipes", "renamed"},
     "engine": {

@@ -18,6 +18,7 @@ from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import Knowledge
 from fedrisk.models.knowledge_file import to_bytes
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.protocol.actions import WARN
 from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import evaluated
 from fedrisk.recipes.bins import drowned_edges, find_bins
@@ -48,7 +49,7 @@ from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.themes import said_of, score_sums
 from fedrisk.recipes.scorecard.verdict import verdict
-from fedrisk.recipes.scorecard.warning_hub import tell_totals
+from fedrisk.recipes.scorecard.warning_hub import PATIENCE, tell_totals, unconfirmed
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
@@ -107,8 +108,22 @@ def fit(session: HubSession, plan: Plan) -> Outcome:
     session.so_far(outcome)
     _deliver(sums, plan, outcome, card, partial)
     outcome.record = sums.record
+    asks = roster.study.warning is not None and roster.research_seed is None
+    if asks and evaluated(roster.study, roster.statements):
+        without = unconfirmed(roster.study.banks)
+        outcome.findings += session.optional(WARN, lambda: _warned(sums), without, outcome)
     _judge(session, plan, outcome, card, facts, recount=second.chosen is not None)
     return outcome
+
+
+def _warned(sums: NoisySums) -> tuple[Finding, ...]:
+    """The threshold to the banks, which confirm to each other from what; whoever has none is a finding."""
+    banks = sums.roster.study.banks
+
+    def ask(told: Payload) -> Mapping[str, Payload]:
+        return sums.exchange.afterwards(WARN, timeout=PATIENCE, told=told, only=banks)
+
+    return unconfirmed(tell_totals(ask, sums.record, banks))
 
 
 def _judge(
@@ -251,5 +266,3 @@ def _deliver(
             card.probability(scores[::-1]),
         ),
     )
-    if study.warning is not None and roster.research_seed is None:
-        tell_totals(sums)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fedrisk.analysis.card_sums import noise_variance
 from fedrisk.clients.attempt import Attempt
+from fedrisk.clients.row_order import own_features
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.card_pairs import bin_shares
 from fedrisk.models.edited_card import EditedCard
@@ -34,7 +35,7 @@ from fedrisk.recipes.scorecard.prepared import (
     told_source,
 )
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, is_index, spans_of, sums_of
-from fedrisk.recipes.scorecard.warning_node import threshold
+from fedrisk.recipes.scorecard.warning_node import keep_threshold, threshold
 from fedrisk.serving import registry
 from fedrisk.study import BANK
 
@@ -142,6 +143,8 @@ def _part(attempt: Attempt, told: _Told) -> ModelPart:
                 "card": card.to_json(),
                 "calibrated": None if told.calibrated is None else told.calibrated.to_json(),
                 "sums": _sums_at_bank(attempt, card),
+                # Its own models take columns that the card does not.
+                "computed": _computed(attempt, {f.column for f in own_features(attempt.plan.features, BANK)}),
             }
         )
     places, sums = card.features_of(attempt.role), _sums_given(attempt, told)
@@ -169,7 +172,10 @@ def keep_part(attempt: Attempt, files: Mapping[str, bytes] | None = None) -> Mod
     """
     if attempt.research:
         return None
-    return registry.candidate(attempt.node, part_of(attempt), files)
+    part = registry.candidate(attempt.node, part_of(attempt), files)
+    # Totals may have come, and been confirmed, while the part was made.
+    keep_threshold(attempt)
+    return part
 
 
 def _readable(attempt: Attempt, card: Scorecard) -> list[float]:
@@ -222,7 +228,7 @@ def _scale(attempt: Attempt, card: Scorecard) -> IndexScale | None:
 
 
 def _computed(attempt: Attempt, columns: set[str]) -> dict[str, str]:
-    """Digests of the rules by which some of these columns are computed from this holder's histories."""
+    """Digests of the rules by which some of these columns are computed from this member's histories."""
     dictionary = attempt.node.institution.dictionary
     rules = {} if dictionary is None else dictionary.computed
     return {name: rule.digest for name, rule in rules.items() if name in columns}

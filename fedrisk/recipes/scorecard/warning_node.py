@@ -1,23 +1,34 @@
 """At a bank: the threshold of warnings, from the totals of the evaluation that the hub tells once the study is over.
 
 The threshold is worked out here, by the code that the hub's results go by (analysis/warning_threshold). The totals come
-after the last exchange, so no other member confirms that it was told the same; the bank holds them against its own
-hold-out instead. No count may be below its own by more than the noise can take away, and where it is the only bank none
-may be above it either. A hub that lies within that could move the threshold by as much as the other banks' hold-outs
-allow; the trail and the hub's signed release record say what it told.
+after the last exchange, when the attempt's keys are gone, so banks confirm them to each other by their identities:
+
+* a bank takes totals once, and others after them never. No count may be below its own hold-out's by more than the noise
+  can take away, and where it is the only bank none may be above it either;
+* it signs what it took, with all that the hub told the members alike before (the common view, the calibrated card in
+  it). It uses the totals once every other bank of the study has signed the same under the key that is pinned here.
+
+So a hub that tells banks different totals gets no threshold anywhere, and neither does one that leaves a bank out. What
+all banks were told alike may still be no true sum: each holds it against its own rows alone.
 """
+
+import json
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
 
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.warning_threshold import threshold_of
+from fedrisk.audit.entry import signed_by
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.evaluation import SCORES
 from fedrisk.clients.node import Node
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.models.warning_point import WarningPoint
+from fedrisk.protocol.actions import WARN as NAME
 from fedrisk.protocol.actions import Action
 from fedrisk.protocol.form import Form, OfAttempt
 from fedrisk.protocol.payload import Payload, pack, unpack
@@ -27,41 +38,104 @@ from fedrisk.recipes.scorecard.prepared import told_calibration
 from fedrisk.releases.evaluation import EVALUATION
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.totals import checked_totals
-from fedrisk.study import BANK
+from fedrisk.secure.keystream import encode_fields
+from fedrisk.study import BANK, Name
 
 Floats = NDArray[np.float64]
 
-NAME = "warn"
-"""Name of the action, and of what is kept of it."""
+ALIKE = "warn_alike"
+"""Name of what is kept of the other banks' signatures, once they were all there."""
 
 REACH = 10.0
 """Standard deviations of noise by which a total may miss a bank's own count: never by chance."""
 
+Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+
+
+class Told(OfAttempt):
+    """Of the totals: what the banks signed of them so far, by name."""
+
+    signed: Annotated[dict[Name, Signature], Field(max_length=100, default_factory=dict)]
+
 
 def warn(node: Node, request: Payload) -> Payload:
-    """Totals of the evaluation -> nothing; the bank's part of the model has the threshold from then on.
+    """Totals of the evaluation, and the banks' signatures -> ``signature``, and whether a threshold follows: ``kept``.
 
-    ProtocolError where the study asks for none, or the totals cannot be of this bank's hold-out and others'.
+    With all other banks' signatures the bank's part of the model has the threshold from then on.
+
+    ProtocolError where the study asks for none, or the totals cannot be of this bank's hold-out and others', or are
+    other ones than were told before, or than another bank signed.
     """
     attempt = node.attempt(request)
     if attempt.study.warning is None or attempt.role != BANK or attempt.research:
         raise ProtocolError(f"{attempt.name} was told totals for a threshold that its study does not ask for")
-    content = pack(Payload({}, dict(request.blobs)))
-    counts = _counts(attempt, Payload({}, dict(request.blobs)))
-    _check_own(attempt, counts)
-    attempt.state.put_message(NAME, content)
+    told = _taken(attempt, Payload({}, dict(request.blobs)))
+    signed = request.body.get("signed", {})
+    kept = bool(signed) or not _others(attempt)
+    if kept:
+        _check_alike(attempt, told, signed)
+        attempt.state.put_message(ALIKE, json.dumps(signed, sort_keys=True).encode())
+        keep_threshold(attempt)
+    signature = node.store.identity.sign(_statement(attempt, attempt.name, told)).hex()
+    return Payload({"signature": signature, "kept": kept})
+
+
+def keep_threshold(attempt: Attempt) -> None:
+    """Give the bank's part of the model the threshold, where there are both; once more it changes nothing."""
     found = threshold(attempt)
     if found is not None:
         attempt.node.store.models.with_warning(attempt.state.id, found)
-    return Payload()
 
 
 def threshold(attempt: Attempt) -> WarningPoint | None:
-    """The threshold by the totals that this bank was told; None where there is none, or none was told."""
+    """The threshold by the totals that this bank was told; None where none follows, or not all banks confirmed."""
     rule, content = attempt.study.warning, attempt.state.message(NAME)
     if rule is None or content is None or attempt.role != BANK:
         return None
+    if _others(attempt) and attempt.state.message(ALIKE) is None:
+        return None
     return threshold_of(_counts(attempt, unpack(content)), rule.false_alarms)
+
+
+def _others(attempt: Attempt) -> set[str]:
+    return set(attempt.study.banks) - {attempt.name}
+
+
+def _taken(attempt: Attempt, told: Payload) -> Payload:
+    """The totals, kept when they came first; ProtocolError for wrong ones, and for others than were kept."""
+    before = attempt.state.message(NAME)
+    if before is None:
+        _check_own(attempt, _counts(attempt, told))
+        attempt.state.put_message(NAME, pack(told))
+    elif unpack(before).digest() != told.digest():
+        raise ProtocolError(
+            f"the hub told {attempt.name} other totals of the evaluation before; the first are kept, and no threshold "
+            "is taken from these. Ask the consortium's operator for the signed release record"
+        )
+    return told
+
+
+def _statement(attempt: Attempt, bank: str, told: Payload) -> bytes:
+    """What a bank signs: the totals, and all that the hub told alike before them."""
+    fields = (attempt.view, attempt.state.id, bank, told.digest())
+    return encode_fields(b"fedrisk totals of a warning v1", *(text.encode() for text in fields))
+
+
+def _check_alike(attempt: Attempt, told: Payload, signed: dict[str, str]) -> None:
+    """ProtocolError unless every bank signed the same totals, each under the key that is pinned here."""
+    if _others(attempt) and set(signed) != set(attempt.study.banks):
+        raise ProtocolError(
+            "the hub did not relay one signature of the totals for each bank; no threshold is taken from them"
+        )
+    store = attempt.node.store
+    for bank in sorted(signed):
+        pinned = store.identity.public if bank == attempt.name else store.pins.of(bank)
+        if not signed_by(pinned, signed[bank], _statement(attempt, bank, told)):
+            raise ProtocolError(
+                f"{bank} did not sign the totals of the evaluation that {attempt.name} was told: the hub tells banks "
+                f"different ones, or {bank} has another key than the one pinned here. No threshold is taken; ask the "
+                "consortium's operator for the signed release record, and compare keys and figures with that bank"
+            )
 
 
 def _counts(attempt: Attempt, told: Payload) -> ScoreCounts:
@@ -110,5 +184,5 @@ def _own_counts(attempt: Attempt) -> Floats:
 
 
 WARN = Action(
-    name=NAME, serve=warn, form=Form(body=OfAttempt, blobs={"*": TOTALS}), in_attempt=False, answers=None
+    name=NAME, serve=warn, form=Form(body=Told, blobs={"*": TOTALS}), in_attempt=False, answers=None
 )

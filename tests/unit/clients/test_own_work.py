@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fedrisk.clients.node import Node
-from fedrisk.clients.own_work import EVERY, ONE_THREAD, OwnWork, complete, due
+from fedrisk.clients.own_work import AGAIN, EVERY, ONE_THREAD, OwnWork, complete, due
 from fedrisk.clients.store.attempt_store import Begun, Owed
 
 OPEN, OVER, WITHOUT, DONE = (letter * 16 for letter in "abcd")
@@ -49,7 +49,7 @@ def test_a_process_of_least_priority_and_one_thread_does_it_once(node, tmp_path)
     attempt, nice, threads = said.read_text().split()
     # The priority comes right after the start of the process, perhaps after its first words.
     assert attempt == OVER and int(nice) in (0, 19) and threads == ONE_THREAD["OMP_NUM_THREADS"]
-    # It is still owed, since that process did nothing: tried once while the node runs.
+    # It is still owed, since that process did nothing: tried again after a day.
     now[0] += 2 * EVERY
     work.finish()
     assert len(said.read_text().splitlines()) == 1
@@ -91,3 +91,34 @@ def test_what_fails_stays_in_the_log(node):
     complete(node, OVER, broken)
     (entry,) = node.store.errors(OVER)
     assert entry["action"] == "own_models" and "4711" not in entry["text"] and due(node) == [OVER]
+
+
+def test_what_failed_is_tried_again_after_a_day_and_a_killed_process_is_in_the_log(node, tmp_path):
+    left(node, OVER)
+    said, now = tmp_path / "said", [0.0]
+    work = OwnWork(
+        node.institution.file,
+        lambda attempt: ["/bin/sh", "-c", 'echo >> "$0"; kill -9 $$', str(said)],
+        clock=lambda: now[0],
+    )
+    for tries, later in ((1, 0.0), (1, AGAIN - 1), (2, 1 + EVERY)):
+        now[0] += later
+        work.finish()
+        assert len(said.read_text().splitlines()) == tries
+    entries = [e for e in node.store.errors(OVER) if e["action"] == "own_models"]
+    assert len(entries) == 2 and "signal 9" in entries[0]["text"] and entries[0]["code"] == "later"
+
+
+def test_what_a_process_could_not_make_is_in_the_log(node, tmp_path, fedrisk):
+    """It has no screen; nobody else would say why."""
+    left(node, OVER)
+    code, *_ = fedrisk("results", node.institution.file, "fetch", OVER)
+    (entry,) = [e for e in node.store.errors(OVER) if e["action"] == "own_models"]
+    assert code and entry["text"] and due(node) == [OVER]
+
+
+def test_own_says_that_own_models_are_not_there_yet(node, fedrisk):
+    left(node, OVER)
+    code, out, err = fedrisk("own", node.institution.file)
+    assert code == 0 and "are not there yet. A node that serves makes them by itself" in " ".join((out + err).split())
+    assert '"owed": true' in fedrisk("own", node.institution.file, "--json")[1]

@@ -157,15 +157,14 @@ def test_a_sparse_design_is_the_same():
     assert (dense[0][:, 2] == y).all() and (dense[0][:, :2] != curves[:, :2]).any(0).all()
 
 
-def test_a_bank_with_many_rows_has_fewer_folds_and_chooses_strengths_by_some(monkeypatch):
+def test_a_bank_with_many_rows_chooses_strengths_by_some(monkeypatch):
     """Its models are hardly others, and each training row still has a prediction that did not see it."""
     weights = np.array([1.5, -1.0, 0.5])
     x, y = bank(weights, 1200)
     args = (x, y, np.ones(1200, bool), x @ weights - 1, x * weights, spans(3))
     slow = personal_models(*args, total_rows=5000)
-    monkeypatch.setattr(personal, "MANY_ROWS", 1000)
     monkeypatch.setattr(personal, "CHOICE_ROWS", 500)
-    assert set(folds_of(y)) == {0, 1, 2} and set(folds_of(y[:999])) == {0, 1, 2, 3, 4}
+    assert set(folds_of(y)) == {0, 1, 2, 3, 4}
     some = personal._some_rows(y)
     assert 400 <= some.sum() <= 402 and y[some].mean() == pytest.approx(y.mean(), abs=0.005)
     fast = personal_models(*args, total_rows=5000)

@@ -63,6 +63,14 @@ def test_without_shocks_the_interval_is_jeffreys_and_wider_with_them():
     assert shock_interval(0, 50, 0.95, 0.05)[0] == 0 and shock_interval(50, 50, 0.95, 0.05)[1] == 1
 
 
+@pytest.mark.parametrize("correlation", [0.03, 0.15])
+def test_of_very_many_loans_the_common_factor_alone_is_left(correlation):
+    """Its 95 % are known: Vasicek (2002)."""
+    middle, reach = np.sqrt(1 - correlation) * ndtri(0.02), 1.96 * np.sqrt(correlation)
+    found = shock_interval(20_000, 1_000_000, 0.95, correlation)
+    assert found == pytest.approx((ndtr(middle - reach), ndtr(middle + reach)), rel=2e-3)
+
+
 @FEW
 @given(st.integers(1, 400), st.floats(0, 1), st.floats(0.001, 0.3))
 def test_an_interval_with_shocks_holds_what_was_observed(size, part, correlation):
