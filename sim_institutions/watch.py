@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim_institutions.consortium import Screen, in_order, own_folder
-from sim_institutions.month_files import CALENDAR, FOLDER
+from sim_institutions.month_files import CALENDAR
+from sim_institutions.months import FOLDER
 from sim_institutions.processes import Failed, Machine
 
 BANK, HOLDERS = "city_bank", ("tax_office", "power_utility", "social_insurance")
@@ -27,26 +28,11 @@ MADE = ".made-by-make-watch"
 LABEL = "late_90_days"
 """The bank's column of defaults, as its outcomes name it."""
 
-ALLOWED = """[policy.serving]
-purposes = ["credit_scoring", "portfolio_monitoring"]
-monitoring = 300000            # scores a calendar month for one bank, by all its models together
-monitoring_consent = "none"    # the contract of a loan allows watching it; other scores still need a token
-per_enterprise = 100           # all these months are watched within one hour
-
-"""
-"""What each member allows."""
-WATCH = """
-[watch]
-active = "active"
-purpose = "portfolio_monitoring"
-fall = 40
-probability = 0.2
+MORE = """fall = 40
 warning = "demo_warning"
-exposure = "exposure"
-loss_given_default = "loss_given_default"
 file = "../alerts.jsonl"
 """
-"""What the bank watches."""
+"""What the bank's [watch] has besides what the province writes: the warning model, and where alerts go."""
 
 
 @dataclass
@@ -90,12 +76,12 @@ def write_province(stage: Stage, enterprises: int, seed: int, months: int) -> No
     stage.screen.say(f"    $ python -m sim_institutions {shlex.join(words)}")
     program = shlex.join([sys.executable, "-m", "sim_institutions", *words, f"--out={stage.folder}"])
     stage.machine.shell(program, timeout=1800.0)
-    for name in (BANK, *HOLDERS):
-        file = stage.folder / file_of(name)
-        text = file.read_text("utf-8").replace("[dictionary]\n", f"{ALLOWED}[dictionary]\n", 1)
-        file.write_text(text + (WATCH if name == BANK else ""), "utf-8")
-    stage.screen.said(ALLOWED.strip())
-    stage.screen.said(WATCH.strip())
+    allowed = (stage.folder / file_of(HOLDERS[0])).read_text("utf-8").partition("[policy.serving]\n")[2]
+    stage.screen.said("[policy.serving]\n" + allowed.partition("\n\n")[0])
+    file = stage.folder / file_of(BANK)
+    text = file.read_text("utf-8").rstrip("\n") + "\n" + MORE
+    file.write_text(text, "utf-8")
+    stage.screen.said("[watch]\n" + text.partition("[watch]\n")[2])
 
 
 def make_models(stage: Stage, epsilon: float) -> None:
