@@ -35,6 +35,8 @@ class Webhook(BaseModel):
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             raise ValueError("watch.webhook.url is an address such as https://alerts.bank.example/watch")
+        if not given.isascii() or any(c.isspace() or not c.isprintable() for c in given):
+            raise ValueError("watch.webhook.url has spaces or other letters; write them as %20 and the like")
         if parts.scheme == "http" and not _is_here(parts.hostname):
             raise ValueError(
                 "watch.webhook.url goes in the clear to another machine, and alerts hold ids and scores; write https"

@@ -10,8 +10,11 @@ import pandas as pd
 from province import MONTHS
 from scipy.stats import spearmanr
 
-DRAWS = 100
-"""Bootstrap draws of an interval."""
+DRAWS, MOST_ROWS = 60, 100_000
+"""Bootstrap draws of an interval, and most months of enterprises in each; with fewer it is made narrower to match."""
+
+QUARTER = 3
+"""Months of which the latent health of a month is the mean; two such means make six months."""
 
 OPERATIONS = ("sales", "activity", "staffing")
 """Facets that the members of an index observe; liquidity shows at banks, conduct at courts and the registry."""
@@ -35,20 +38,25 @@ def against_truth(folder: Path, told: pd.DataFrame, known: np.ndarray | None = N
     out: dict[str, Any] = {"enterprises": int(there.sum()), "months": months}
     out["by_month"] = [rank(values[:, k], latent[:, k]) for k in range(months)]
     out["newest"], out["pooled"] = out["by_month"][0], rank(values.ravel(), latent.ravel())
-    out["low"], out["high"] = interval(values, latent)
+    out["newest_interval"], out["interval"] = interval(values[:, :1], latent[:, :1]), interval(values, latent)
+    if months > QUARTER:
+        six = (latent[:, :-QUARTER] + latent[:, QUARTER:]) / 2
+        out["six_months"] = rank(values[:, 0], six[:, 0])
+        out["six_months_pooled"] = rank(values[:, :-QUARTER].ravel(), six.ravel())
     operations = truth[0][list(OPERATIONS)].mean(axis=1).to_numpy()[there]
     out["operations"] = rank(values[:, 0], operations)
     if known is not None:
-        out["known"] = round(float(known[there].mean()), 3)
-        out["known_by_all"] = rank(values[known[there], 0], latent[known[there], 0])
-        out["operations_known"] = rank(values[known[there], 0], operations[known[there]])
+        own = known[there]
+        out["known"] = round(float(own.mean()), 3)
+        out["known_by_all"] = rank(values[own, 0], latent[own, 0])
+        out["known_interval"] = interval(values[own, :1], latent[own, :1])
     for span in (3, 12):
         if months > span:
-            changes = [
-                (values[:, k] - values[:, k + span], latent[:, k] - latent[:, k + span])
-                for k in range(months - span)
-            ]
-            out[f"change_{span}"] = round(float(np.mean([rank(*c) for c in changes])), 4)
+            pairs = [(k, k + span) for k in range(months - span)]
+            moved = [(values[:, a] - values[:, b], latent[:, a] - latent[:, b]) for a, b in pairs]
+            index, health_moved = (np.stack([m[i] for m in moved], 1) for i in (0, 1))
+            out[f"change_{span}"] = rank(index.ravel(), health_moved.ravel())
+            out[f"change_{span}_interval"] = interval(index, health_moved)
     out["entropy"], out["further"] = bits(values)
     return out
 
@@ -59,12 +67,15 @@ def rank(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def interval(values: np.ndarray, latent: np.ndarray) -> tuple[float, float]:
-    """95 % of the pooled rank correlation, by bootstrap over enterprises."""
+    """95 % of the pooled rank correlation, by bootstrap over enterprises (m out of n where there are many)."""
     rng, drawn = np.random.default_rng(1), []
+    n, months = values.shape
+    some = min(n, MOST_ROWS // months)
     for _ in range(DRAWS):
-        k = rng.integers(0, len(values), len(values))
+        k = rng.integers(0, n, some)
         drawn.append(spearmanr(values[k].ravel(), latent[k].ravel())[0])
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    whole = spearmanr(values.ravel(), latent.ravel())[0]
+    low, high = whole + (np.quantile(drawn, [0.025, 0.975]) - np.mean(drawn)) * np.sqrt(some / n)
     return round(float(low), 4), round(float(high), 4)
 
 

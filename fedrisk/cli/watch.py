@@ -70,15 +70,11 @@ def watch_run(
     from fedrisk.cli.watch_month import page_writer
     from fedrisk.clients.node import Node
     from fedrisk.watching.month import Month
-    from fedrisk.watching.outcomes import take_outcomes
-    from fedrisk.watching.run import kept_of, watch
-    from fedrisk.watching.spelling import scheme_of
+    from fedrisk.watching.run import kept_of, outcomes_of, watch
 
     wanted = Month.parse(month)
     node = Node.open(institution_file(bank))
-    taken = None
-    if outcomes is not None:
-        taken = take_outcomes(kept_of(node, model), outcomes, label, scheme=scheme_of(node.institution))
+    taken = None if outcomes is None else outcomes_of(node, kept_of(node, model), outcomes, label)
     with Progress().watching(), way_to_members(bank, node, members) as relay:
         done = watch(node, model, wanted, relay, write_page=page_writer(node))
     if as_json:

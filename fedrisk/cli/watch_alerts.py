@@ -107,12 +107,11 @@ def watch_outcomes(
     as_json: AsJson = False,
 ) -> None:
     """Keep what became of loans, for the back-test; the same file once more changes nothing."""
-    from fedrisk.watching.outcomes import take_outcomes
-    from fedrisk.watching.spelling import scheme_of
+    from fedrisk.watching.run import outcomes_of
 
     node = _node(bank)
     _name, kept = one_watch(node, watch)
-    taken = take_outcomes(kept, file, label, scheme=scheme_of(node.institution))
+    taken = outcomes_of(node, kept, file, label)
     if as_json:
         tell_json({"bank": node.name, **taken.to_dict()})
     else:
@@ -164,6 +163,10 @@ def _act(
     from fedrisk.errors import ConfigError
     from fedrisk.user import user_name
 
+    if what == "closed" and not reason.strip():
+        raise ConfigError(
+            "an alert is closed with a reason, which stays in the record; write it after --reason"
+        )
     node = _node(bank)
     found = _watches(node, watch)
     here = {name: kept for name, kept in found.items() if _book(kept).begins(alert)}

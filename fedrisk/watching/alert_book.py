@@ -40,7 +40,7 @@ class Standing:
 
     state: open until a person acknowledges or closes it. more: signs that came later in its event, with their month.
     over: month in which its event was over. acts: what people did, the oldest first: ``what``, ``who``, ``time``,
-    ``reason``. to: sinks that it is for.
+    ``reason``, ``month`` (the last that was kept then). to: sinks that it is for.
     """
 
     alert: Alert
@@ -230,7 +230,7 @@ def _with(one: Standing, line: Mapping[str, Any]) -> Standing:
         return replace(one, more=(*one.more, *came))
     if line["what"] == "over":
         return replace(one, over=line["month"])
-    act = {name: str(line[name]) for name in ("what", "who", "time", "reason")}
+    act = {name: str(line[name]) for name in ("what", "who", "time", "reason", "month")}
     return replace(one, state=line["what"], acts=(*one.acts, act))
 
 

@@ -8,7 +8,8 @@ that come later in the same event are noted with it and raise nothing.
 An event is over after so many months in a row in which the loan was clear, months without a score left out. Clear is
 more than no sign, so that a score that trembles about a threshold raises no second alert (hysteresis; alarm floods
 and their remedies: ISA 18.2-2016): the probability is below 0.8 of its threshold, the warning score is 10 points above
-its own, and a score that fell has made up half of what is counted as a fall. Scores of another model cannot be
+its own, and a score that fell has made up half of what is counted as a fall. It is over as well after as many months
+in a row in which the enterprise had no active loan: a later loan is another story. Scores of another model cannot be
 compared: after a change of models a fall is looked for among that model's months alone, and of an event's end the
 other rules decide. Where a person has closed an alert and its event is not over, a further fall from the best score
 since is a new event.
@@ -57,7 +58,7 @@ class Alert:
     """One alert about one loan.
 
     Attributes:
-        id: 32 hexadecimal digits that follow from watch, enterprise and month: the same alert has the same id.
+        id: 32 hexadecimal digits that follow from bank, watch, enterprise and month: the same alert has the same id.
         enterprise: its id, as the bank writes it. month: as 2026-05.
         rules: all signs of the month that raised it. model: which gave the score.
         score, probability: of the month. before: the best score of the last months, None where there is none to compare
@@ -102,7 +103,8 @@ class Event:
     """An event that is not over.
 
     alert: id of its alert. rules: all signs so far. model, before: of the score it is held against; None where no fall
-    is among the signs. clear: months in a row that it was clear. closed: month in which a person closed its alert.
+    is among the signs. clear: months in a row that it was clear. away: months in a row without an active loan. closed:
+    month in which a person closed its alert.
     """
 
     alert: str
@@ -110,6 +112,7 @@ class Event:
     model: str
     before: int | None = None
     clear: int = 0
+    away: int = 0
     closed: str | None = None
 
     @classmethod
@@ -132,26 +135,30 @@ class Found:
     events: Mapping[str, Event] = field(default_factory=dict)
 
 
-def alert_id(watch: str, enterprise: str, month: Month) -> str:
+def alert_id(bank: str, watch: str, enterprise: str, month: Month) -> str:
     """Under which an alert is known everywhere: SHA-256 of what it is about, 32 hexadecimal digits.
 
-    >>> alert_id("demo", "91369988AB0E24NC00", Month(2026, 5)) == alert_id("demo", "91369988AB0E24NC00", Month(2026, 6))
-    False
+    >>> alert_id("alfa", "demo", "91369988AB0E24NC00", Month(2026, 5))[:8]
+    '30f5ae82'
     """
-    raw = encode_fields(b"fedrisk alert v1", watch.encode(), enterprise.encode(), str(month).encode())
+    raw = encode_fields(
+        b"fedrisk alert v1", *(part.encode() for part in (bank, watch, enterprise, str(month)))
+    )
     return hashlib.sha256(raw).hexdigest()[:32]
 
 
-def new_alerts(kept: Kept, month: Month, rules: Rules, events: Mapping[str, Event], *, watch: str) -> Found:
+def new_alerts(
+    kept: Kept, month: Month, rules: Rules, events: Mapping[str, Event], *, bank: str, watch: str
+) -> Found:
     """What a month that is kept brings; it follows from what is kept and given alone.
 
-    events: by enterprise, those that were not over before the month. watch: its name, for the alerts' ids.
+    events: by enterprise, those that were not over before the month. bank, watch: their names, for the alerts' ids.
     """
     compared = Compared.of(kept, month, rules.months)
     signs = _signs(compared, rules)
-    left, alerts = dict(events), []
+    left, over = _away(events, compared, rules)
+    alerts: list[Alert] = []
     more: dict[str, tuple[Rule, ...]] = {}
-    over: list[str] = []
     for enterprise in compared.listed({*signs, *events}):
         loan, found = compared.loan(enterprise), signs.get(enterprise, ())
         event = events.get(enterprise)
@@ -165,7 +172,7 @@ def new_alerts(kept: Kept, month: Month, rules: Rules, events: Mapping[str, Even
             else:
                 left[enterprise] = after
         elif event is not None or found:
-            alert = _alert(alert_id(watch, enterprise, month), loan, found, month, rules)
+            alert = _alert(alert_id(bank, watch, enterprise, month), loan, found, month, rules)
             alerts.append(alert)
             left[enterprise] = Event(
                 alert=alert.id,
@@ -195,6 +202,21 @@ def _signs(compared: Compared, rules: Rules) -> dict[str, tuple[Rule, ...]]:
     return found
 
 
+def _away(
+    events: Mapping[str, Event], compared: Compared, rules: Rules
+) -> tuple[dict[str, Event], list[str]]:
+    """Events that go on though the loan may be away, and alerts of those that are over because it stayed away."""
+    left: dict[str, Event] = {}
+    over = []
+    for enterprise, event in events.items():
+        away = 0 if enterprise in compared.everybody else event.away + 1
+        if away >= rules.recovery:
+            over.append(event.alert)
+        else:
+            left[enterprise] = replace(event, away=away)
+    return left, over
+
+
 def _after(event: Event, loan: Loan, found: tuple[Rule, ...], rules: Rules) -> tuple[Event, tuple[Rule, ...]]:
     """The event after a month, and signs that are new in it."""
     came = tuple(rule for rule in found if rule not in event.rules)
@@ -202,8 +224,17 @@ def _after(event: Event, loan: Loan, found: tuple[Rule, ...], rules: Rules) -> t
     if "fall" in came:
         before = loan.before
     clear = event.clear + 1 if not found and _is_clear(event, loan, rules) else 0
+    if (
+        not found
+        and clear
+        and "warning" in event.rules
+        and rules.warning is not None
+        and loan.warning is None
+    ):
+        # Without a score of the warning model nobody knows whether it would still warn.
+        clear = event.clear
     model = loan.model if "fall" in came else event.model
-    return replace(event, rules=(*event.rules, *came), before=before, model=model, clear=clear), came
+    return replace(event, rules=(*event.rules, *came), before=before, model=model, clear=clear, away=0), came
 
 
 def _is_clear(event: Event, loan: Loan, rules: Rules) -> bool:

@@ -39,12 +39,14 @@ class Compared:
             ``external_points``, ``warning`` (the warning model's score, NaN without one), and of the best score of the
             months before ``before``, ``since`` (a place in ``months``) and ``external_before``, NaN for none.
         months: those that are compared with, the newest first; scores: of each.
+        everybody: enterprises with an active loan in the month, those without a score among them.
     """
 
     model: str
     now: pd.DataFrame
     months: tuple[Month, ...]
     scores: tuple["pd.Series[Any]", ...]
+    everybody: frozenset[str]
 
     @classmethod
     def of(cls, kept: Kept, month: Month, back: int) -> "Compared":
@@ -70,7 +72,8 @@ class Compared:
             now["warning"] = (
                 _scored(kept, month, ["score"], WARNING)["score"].reindex(now.index).astype(float)
             )
-        return cls(model, now, months, tuple(old["score"] for old in past))
+        everybody = frozenset(kept.read_month(month, ["id"])["id"].to_pylist())
+        return cls(model, now, months, tuple(old["score"] for old in past), everybody)
 
     def listed(self, enterprises: Iterable[str]) -> list[str]:
         """Those of them that have a score, in the order of the month."""

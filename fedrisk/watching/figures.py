@@ -187,18 +187,22 @@ Told = tuple[Mapping[str, Any], ...]
 
 
 def _alerts(kept: Kept, month: Month) -> tuple[Told, Told, Told]:
-    """Alerts raised in a month, those open from before, and those that were over or closed in it."""
+    """Alerts raised in a month, those open from before, and those over in it or closed since the month before."""
     every = [one for one in AlertBook(kept.folder).standing() if Month.parse(one.alert.month) <= month]
     new = [one for one in every if one.alert.month == str(month)]
     before = [one for one in every if one.alert.month != str(month)]
-    over = [one for one in before if one.over == str(month) or (_shut(one) and one.over is None)]
-    open_ = [one for one in before if one not in over and (one.over is None or one.over > str(month))]
+    earlier = [str(m) for m in kept.months() if m < month]
+    lately = {str(month), *earlier[-1:]}
+    over = [one for one in before if one.over == str(month) or _shut(one) in lately]
+    open_ = [one for one in before if not _shut(one) and (one.over is None or one.over > str(month))]
     return _told(new), _told(open_), _told(over)
 
 
-def _shut(one: Standing) -> bool:
-    return one.state == "closed"
+def _shut(one: Standing) -> str:
+    """Last month that was kept when a person closed an alert; empty where nobody has."""
+    return "".join(act["month"] for act in one.acts if act["what"] == "closed")
 
 
 def _told(alerts: Sequence[Standing]) -> Told:
-    return tuple(one.to_dict() for one in alerts)
+    """The riskiest first: a page has room for so many."""
+    return tuple(one.to_dict() for one in sorted(alerts, key=lambda one: -one.alert.probability))

@@ -57,8 +57,8 @@ def write_active(
         DataError: the table cannot be read, or its column of active loans says neither yes nor no.
     """
     found, counts = [], Counter[str]()
-    for id, is_active, consent in _rows(institution, rules):
-        if not is_active:
+    for id, active, consent in _rows(institution, rules):
+        if not active:
             counts["ended"] += 1
         elif not id:
             counts["nameless"] += 1
@@ -98,8 +98,8 @@ def _rows(institution: Institution, rules: WatchRules) -> Iterator[tuple[str, bo
     for block in read_texts(table, institution.folder, list(dict.fromkeys(names))):
         columns: list[list[Any]] = [block[name].tolist() for name in names]
         for row in zip(*columns, strict=True):
-            is_active = True if rules.active is None else _said(row[1], rules.active)
-            yield trim(row[0] or ""), is_active, trim(row[-1] or "") if rules.consent is not None else ""
+            active = True if rules.active is None else is_active(row[1], rules.active)
+            yield trim(row[0] or ""), active, trim(row[-1] or "") if rules.consent is not None else ""
 
 
 def _check_names(table: TableSource, folder: Path, rules: WatchRules) -> None:
@@ -113,7 +113,8 @@ def _check_names(table: TableSource, folder: Path, rules: WatchRules) -> None:
             )
 
 
-def _said(text: str | None, column: str) -> bool:
+def is_active(text: str | None, column: str) -> bool:
+    """Whether a cell of the column that ``watch.active`` names says so; DataError where it says neither."""
     word = trim(text or "").casefold()
     if word not in (*YES, *NO):
         raise DataError(

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ import pyarrow.parquet as pq
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError, StoreError
+from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.batch import PATIENCE
 from fedrisk.serving.deployed import card_of
 from fedrisk.serving.relay import Relay
+from fedrisk.study import DEFAULT_LABEL
 from fedrisk.watch_rules import WatchRules
 from fedrisk.watching.alert_book import AlertBook
 from fedrisk.watching.alerts import Alert, Rules, new_alerts
 from fedrisk.watching.history import SCORES, WARNING, Kept
 from fedrisk.watching.month import Month
-from fedrisk.watching.scoring import MonthWork, Watched, keep, moved_loans
+from fedrisk.watching.outcomes import Taken, take_outcomes, words_for
+from fedrisk.watching.scoring import BEGUN, MonthWork, Watched, keep, moved_loans
 from fedrisk.watching.sinks import Sink, Undelivered, sinks_of
+from fedrisk.watching.spelling import scheme_of
 
 FOLDER = "watch"
 """Folder of the bank's store."""
@@ -78,9 +83,8 @@ def watch_folder(node: Node) -> Path:
 def watches(node: Node) -> dict[str, Kept]:
     """The watches of a bank that have begun, by name."""
     folder = watch_folder(node)
-    return (
-        {one.name: Kept(one) for one in sorted(folder.iterdir()) if one.is_dir()} if folder.is_dir() else {}
-    )
+    found = [Kept(one) for one in sorted(folder.iterdir()) if one.is_dir()] if folder.is_dir() else []
+    return {kept.folder.name: kept for kept in found if kept.months()}
 
 
 def kept_of(node: Node, said: str) -> Kept:
@@ -95,6 +99,16 @@ def rules_of(node: Node) -> WatchRules:
             f"{node.name} is a {node.institution.kind} and has no loans to watch; name a bank's file"
         )
     return node.institution.watch or WatchRules()
+
+
+def outcomes_of(node: Node, kept: Kept, file: Path, label: str | None) -> Taken:
+    """Take what became of loans, as `take_outcomes`; label: name or column of the one that the model foretells."""
+    newest = kept.newest()
+    if newest is None:
+        raise ConfigError(f"watch {kept.folder.name} keeps no month yet, so that no outcome belongs to any")
+    part = node.store.models.part(str(kept.about(newest)["model"]))
+    words = words_for(node.institution.dictionary, label, part.label or DEFAULT_LABEL)
+    return take_outcomes(kept, file, words, scheme=scheme_of(node.institution))
 
 
 def watch(
@@ -117,21 +131,18 @@ def watch(
     """
     rules = rules_of(node)
     watched = Watched.of(node, said, rules)
-    alert_rules = _rules(rules, watched)
+    _threshold(rules, {of: card.part for of, card in watched.models.items()})
     sinks = sinks_of(node.institution, rules)
     kept = Kept(watch_folder(node) / watched.name).opened()
     with _held(kept.folder):
-        newest = kept.newest()
         was_kept = month in kept.months()
-        if newest is not None and month < newest and not was_kept:
-            raise ConfigError(
-                f"{newest} is kept, so {month} is not watched any more: months come in their order. Give {newest} or a "
-                "later month"
-            )
+        if not was_kept:
+            _check_order(kept, month)
+        _check_begun(kept, month)
         if not was_kept:
             _score(node, kept, month, rules, watched, relay, patience)
         book = AlertBook(kept.folder)
-        alerts = _raise(kept, book, month, alert_rules, watched.name, sinks)
+        alerts = _raise(node, kept, book, month, rules, sinks)
         waiting = {
             s.name: left for s in sinks if (left := _tell(book, s, node.name, watched.name)) is not None
         }
@@ -143,23 +154,64 @@ def watch(
     return Done(watched.name, month, was_kept, about, alerts, waiting, anew, page if page.is_file() else None)
 
 
-def _rules(rules: WatchRules, watched: Watched) -> Rules:
-    """What raises alerts; ConfigError where a warning model has no threshold."""
+def _check_order(kept: Kept, month: Month) -> None:
+    """ConfigError where a month cannot be the next one.
+
+    A slip in the year would close the months before it for good: what is in the future may only follow on the last.
+    """
+    newest, today = kept.newest(), date.today()
+    if newest is None:
+        return
+    if month < newest:
+        raise ConfigError(
+            f"{newest} is kept, so {month} is not watched any more: months come in their order. Give {newest} or a "
+            "later month"
+        )
+    if month > Month(today.year, today.month) and month != newest.next():
+        raise ConfigError(
+            f"{month} is in the future, and not the month after {newest}, the last that is kept; once it were kept, no "
+            "month before it could be watched. Check --month and this machine's clock"
+        )
+
+
+def _check_begun(kept: Kept, month: Month) -> None:
+    """Remove what is left of months that are kept; ConfigError where another month is begun and not finished."""
+    months = kept.months()
+    for folder in sorted(kept.folder.glob("work/????-??")):
+        begun = Month.parse(folder.name)
+        if begun in months or not (folder / BEGUN).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        elif begun != month:
+            raise ConfigError(
+                f"{begun} was begun and is not finished, and members may have counted its questions; give it again "
+                f"first, or remove {folder} to leave that month out"
+            )
+
+
+def _rules(node: Node, rules: WatchRules, kept: Kept, month: Month) -> Rules:
+    """What raises alerts of a month that is kept, by the models that scored it, whatever is deployed today."""
+    asked = {of: node.store.models.part(str(kept.about(month, of)["model"])) for of in kept.models(month)}
     return Rules(
         fall=rules.fall or None,
         months=rules.months,
         probability=rules.probability,
-        warning=_threshold(rules, watched),
+        warning=_threshold(rules, asked),
         recovery=rules.recovery,
     )
 
 
-def _threshold(rules: WatchRules, watched: Watched) -> int | None:
-    """Score at or below which the warning model warns, or the watched one where no other is named."""
+def _threshold(rules: WatchRules, asked: Mapping[str, ModelPart]) -> int | None:
+    """Score at or below which the warning model warns, or the watched one where no other is named.
+
+    asked: models that score the month. ConfigError where a warning model has no threshold.
+    """
+    if rules.warning is not None and WARNING not in asked:
+        # The bank named it after this month was begun: the watched model's scores are not on its scale.
+        return None
     if rules.warning_threshold is not None:
         return rules.warning_threshold
-    point = watched.models[WARNING if rules.warning is not None else SCORES].part.warning
-    if rules.warning is not None and point is None:
+    point = asked[WARNING if WARNING in asked else SCORES].warning
+    if WARNING in asked and point is None:
         raise ConfigError(
             "watch.warning names a model without a threshold, so that nothing says at which score it warns: its study "
             "stated no rate of false alarms ([warning] in the study), or its banks have not all confirmed it to each "
@@ -204,7 +256,7 @@ def _against_before(kept: Kept, month: Month, file: Path, model: str) -> dict[st
 
 
 def _raise(
-    kept: Kept, book: AlertBook, month: Month, rules: Rules, name: str, sinks: Sequence[Sink]
+    node: Node, kept: Kept, book: AlertBook, month: Month, rules: WatchRules, sinks: Sequence[Sink]
 ) -> list[Alert]:
     """Raise alerts of the months up to this one whose alerts are not raised yet."""
     raised: list[Alert] = []
@@ -212,7 +264,8 @@ def _raise(
     for one in kept.months():
         if one <= month and not book.has_events(one):
             events = {} if before is None else book.events(before)
-            found = new_alerts(kept, one, rules, events, watch=name)
+            by = _rules(node, rules, kept, one)
+            found = new_alerts(kept, one, by, events, bank=node.name, watch=kept.folder.name)
             raised += book.add(one, found, [sink.name for sink in sinks])
             book.keep_events(one, found.events)
         before = one

@@ -35,6 +35,8 @@ from fedrisk.watching.history import CHALLENGER, SCORES, WARNING, Kept
 from fedrisk.watching.loans import CONSENT, ID, write_active
 from fedrisk.watching.month import Month
 
+BEGUN: Final = "about.json"
+"""Models and loans of a month that is begun."""
 YEAR: Final = 12
 """Months before one in which an enterprise is looked for, so that it keeps its id."""
 
@@ -88,7 +90,7 @@ class MonthWork:
 
     def begin(self, institution: Institution, rules: WatchRules, watched: Watched) -> dict[str, Any]:
         """Write down which loans and models the month is of; what was written down before stays."""
-        file = self.path / "about.json"
+        file = self.path / BEGUN
         if not file.is_file():
             private_folder(self.path)
             kept = reversed(self._kept.months()[-YEAR:])
@@ -117,7 +119,7 @@ class MonthWork:
         to = self.path / f"{of}.parquet"
         if to.is_file():
             return to
-        card, _ = _model(node, model, "")
+        card = self._begun_by(node, model)
         file = ListFile(self._list, ID, None if rules.consent is None else CONSENT)
         found = counted(file)
         order = Order(
@@ -132,6 +134,16 @@ class MonthWork:
         with BatchFolder(to).opened(order.to_dict()) as folder:
             run_at(node, order, folder, relay, patience=patience)
         return to
+
+    def _begun_by(self, node: Node, model: str) -> CardModel:
+        try:
+            card, _ = _model(node, model, "")
+        except ConfigError as error:
+            raise ConfigError(
+                f"{self._month} was begun with model {model}, which answers no more ({error}). Deploy it until "
+                f"the month is done, or remove {self.path}: the month is then begun anew, and members count it again"
+            ) from None
+        return card
 
     @property
     def _list(self) -> Path:

@@ -11,12 +11,16 @@ the key in the bank's file.
 
 import base64
 import binascii
+import contextlib
 import hmac
 import http.client
 import json
 import os
+import signal
+import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -97,6 +101,8 @@ class FileSink:
 
     def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took) -> tuple[int, str]:
         """All of them, or none."""
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+            return 0, f"watch.file: {self.path} is a link or no plain file; name the file itself"
         try:
             there = self._ids()
             lines = [message(a, bank, watch) + b"\n" for a in alerts if a.id not in there]
@@ -142,26 +148,30 @@ class CommandSink:
         content = b'{"alerts": [' + b", ".join(message(a, bank, watch) for a in alerts) + b"]}\n"
         program = self.command[0]
         try:
-            ended = subprocess.run(
-                list(self.command),
-                input=content,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=self.folder,
-                timeout=self.seconds,
-                check=False,
-            )
+            ended = self._ran(content)
         except subprocess.TimeoutExpired:
             return 0, f"watch.command: {program} did not end within {self.seconds:g} seconds and was ended"
         except OSError as error:
             return 0, f"watch.command: {program} cannot be started: {error.strerror}; check the path"
-        if ended.returncode:
-            return (
-                0,
-                f"watch.command: {program} ended with {ended.returncode}; it takes alerts by ending with 0",
-            )
+        if ended:
+            return 0, f"watch.command: {program} ended with {ended}; it takes alerts by ending with 0"
         took(alerts)
         return len(alerts), ""
+
+    def _ran(self, content: bytes) -> int:
+        """With which status the program ended. What it started ends with it where it takes too long."""
+        quiet = subprocess.DEVNULL
+        command, pipe = list(self.command), subprocess.PIPE
+        with subprocess.Popen(
+            command, stdin=pipe, stdout=quiet, stderr=quiet, cwd=self.folder, process_group=0
+        ) as child:
+            try:
+                child.communicate(content, timeout=self.seconds)
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                raise
+            return child.returncode
 
 
 @dataclass(frozen=True)
@@ -193,9 +203,7 @@ class WebhookSink:
                 ) from None
         path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
         port = parts.port or (443 if context is not None else 80)
-        token = (
-            "" if said.token is None else _secret(institution, said.token, "token").decode("ascii", "replace")
-        )
+        token = "" if said.token is None else _token(institution, said.token)
         key = b"" if said.key is None else _hmac_key(_secret(institution, said.key, "key"))
         return cls(parts.hostname or "", port, path, context, token, key, said.seconds)
 
@@ -261,13 +269,38 @@ class WebhookSink:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.key:
             headers["webhook-signature"] = signature(self.key, id, now, body)
-        connection.request("POST", self.path, body, headers)
-        answer = connection.getresponse()
-        # Read to its end, so that the connection serves the next request; redirections are not followed.
-        answer.read(1 << 20)
+        if connection.sock is None:
+            connection.connect()
+        with _within(connection.sock, self.seconds):
+            connection.request("POST", self.path, body, headers)
+            answer = connection.getresponse()
+            # Read to its end, so that the connection serves the next request; redirections are not followed.
+            answer.read(1 << 20)
         if not answer.isclosed():
             connection.close()
         return answer.status
+
+
+@contextmanager
+def _within(connected: socket.socket, seconds: float) -> Iterator[None]:
+    """Cut a connection off after so many seconds: its own limit is of one read, and an answer may come by the byte."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if late.is_set():
+        # Half an answer may read as a whole one.
+        raise TimeoutError
 
 
 def signature(key: bytes, id: str, timestamp: str, body: bytes) -> str:
@@ -292,6 +325,13 @@ def _hmac_key(raw: bytes) -> bytes:
             "watch.webhook.key is shorter than 24 bytes, and could be guessed; write a random one"
         )
     return raw
+
+
+def _token(institution: Institution, said: str) -> str:
+    raw = _secret(institution, said, "token")
+    if not raw.isascii() or not raw.decode("ascii").isprintable():
+        raise ConfigError(f"watch.webhook.token: {said} holds more than plain letters; write the token anew")
+    return raw.decode("ascii")
 
 
 def _secret(institution: Institution, said: str, key: str) -> bytes:

@@ -283,6 +283,75 @@ def test_outcomes_are_kept_with_the_month_in_which_a_loan_was_scored(consortium,
         assert code in (3, 4) and said in err
 
 
+def test_outcomes_of_a_label_by_its_name_or_its_column(consortium, fedrisk, tmp_path):
+    watched(consortium)
+    month(consortium, fedrisk)
+    bank, file = consortium.paths["bank"], tmp_path / "matured.csv"
+    file.write_text("id,month,label,outcome\nE1,2026-01,bad,1\nE2,2026-01,distress,maybe\n")
+    for label, new, same in (("default", 1, 0), ("bad", 0, 1)):
+        code, out, err = fedrisk("watch", "outcomes", bank, file, "--label", label, "--json")
+        assert code == 0, err
+        found = json.loads(out)
+        assert (found["new"], found["same"], found["others"]) == (new, same, 1)
+    code, _, err = fedrisk("watch", "outcomes", bank, file, "--label", "lat")
+    assert code == 3 and "no outcome of the label lat; its labels are bad, distress" in err
+    text = bank.read_text("utf-8").partition("\n[watch]")[0]
+    more = '\n[[dictionary.labels]]\nname = "late"\ncolumn = "late"\nhorizon = "30 days"\n'
+    bank.write_text(text + more)
+    code, _, err = fedrisk("watch", "outcomes", bank, file, "--label", "late")
+    assert code == 3 and "foretells default, and outcomes of late say nothing of it" in err
+
+
+def test_months_that_a_slip_would_close(consortium, fedrisk):
+    watched(consortium)
+    bank = consortium.paths["bank"]
+    consortium.write("tax", GOOD, per_day="1")
+    code, _, err = month(consortium, fedrisk)
+    assert code == 5
+    # Nothing is watched yet, and what is begun is not passed over.
+    code, _, err = fedrisk("watch", "alerts", bank)
+    assert code == 3 and "watches nothing yet" in err
+    code, _, err = month(consortium, fedrisk, "2026-02")
+    assert code == 3 and "2026-01 was begun and is not finished" in err
+    consortium.write("tax", GOOD)
+    code, _, err = month(consortium, fedrisk)
+    assert code == 0, err
+    code, _, err = month(consortium, fedrisk, "9026-02")
+    assert code == 3 and "is in the future, and not the month after 2026-01" in err
+    # What a kill left of a month that is kept goes with the next run.
+    left = kept(consortium).folder / "work" / "2026-01"
+    left.mkdir(parents=True)
+    (left / "about.json").write_text("{}")
+    code, _, err = month(consortium, fedrisk)
+    assert code == 0 and not left.exists(), err
+    code, _, err = fedrisk("watch", "close", bank, "ffff", "--reason", " ")
+    assert code == 3 and "closed with a reason" in err
+
+
+def test_a_warning_model_that_is_named_after_a_month_was_begun_warns_of_nobody_in_it(consortium, fedrisk):
+    from support.serving import part_of
+
+    for one in consortium.names:
+        consortium.put(part_of(one, HOLDERS, model="a" * 16, name="warn", version=1))
+        states = consortium.store(one) / "models" / ("a" * 16) / "states.jsonl"
+        states.write_text(json.dumps({"time": "", "state": "approved"}) + "\n")
+    registry.deploy(consortium.nodes["bank"], "a" * 16, as_="champion", who="officer")
+    for one in HOLDERS:
+        consortium.write(one, GOOD, models="5")
+    watched(consortium)
+    bank = ("watch", consortium.paths["bank"], "whole", "--month")
+    consortium.write("tax", GOOD, models="5", per_day="1")
+    code, _, err = fedrisk(*bank, "2026-01", *members(consortium))
+    assert code == 5, err
+    # All scores of the watched model are below this threshold, which is of another one.
+    watched(consortium, 'warning = "warn"', "warning_threshold = 10000")
+    consortium.write("tax", GOOD, models="5")
+    code, out, err = fedrisk(*bank, "2026-01", *members(consortium))
+    assert code == 0 and "0 new alerts" in out, err
+    code, out, err = fedrisk(*bank, "2026-02", *members(consortium))
+    assert code == 0 and "6 new alerts" in out, err
+
+
 # --- kills --------------------------------------------------------------------------------------------------
 
 

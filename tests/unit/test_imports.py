@@ -106,7 +106,7 @@ LAYERS = {
     },
     # A bank's loans month by month.
     "watching": {
-        *("errors", "files", "secure", "data", "models", "toml_file", "institution", "watch_rules"),
+        *("errors", "files", "secure", "data", "models", "toml_file", "institution", "study", "watch_rules"),
         *("clients", "serving", "analysis", "metrics", "alignment"),
     },
     "recipes": {

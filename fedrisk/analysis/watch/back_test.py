@@ -35,8 +35,7 @@ class BackTestRules:
 
     level: of tests, and 1 - level of intervals. correlation: of assets, for the interval with common shocks; 0.03 is
     the limit for high probabilities of Basel's formula for other retail exposures (CRE31), in which loans to small
-    firms may be: the least that it has. known: part of a month's outcomes from which on it
-    counts as matured.
+    firms may be: the least that it has. known: part of a month's outcomes from which on it counts as matured.
     """
 
     level: float = 0.05

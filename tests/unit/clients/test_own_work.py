@@ -120,5 +120,7 @@ def test_what_a_process_could_not_make_is_in_the_log(node, tmp_path, fedrisk):
 def test_own_says_that_own_models_are_not_there_yet(node, fedrisk):
     left(node, OVER)
     code, out, err = fedrisk("own", node.institution.file)
-    assert code == 0 and "are not there yet. A node that serves makes them by itself" in " ".join((out + err).split())
+    assert code == 0 and "are not there yet. A node that serves makes them by itself" in " ".join(
+        (out + err).split()
+    )
     assert '"owed": true' in fedrisk("own", node.institution.file, "--json")[1]

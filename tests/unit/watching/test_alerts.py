@@ -11,7 +11,7 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.models.binning import Bins
 from fedrisk.watching.alert_book import AlertBook
-from fedrisk.watching.alerts import ABOVE, BELOW, Rules, new_alerts
+from fedrisk.watching.alerts import ABOVE, BELOW, Rules, alert_id, new_alerts
 from fedrisk.watching.history import WARNING, Kept
 from fedrisk.watching.month import Month
 from support.watching import write
@@ -32,7 +32,7 @@ class Watched:
         if warning is not None:
             write(self.kept, str(self.month), warning, of=WARNING)
         events = {} if before is None else self.book.events(before)
-        found = new_alerts(self.kept, self.month, self.rules, events, watch="demo")
+        found = new_alerts(self.kept, self.month, self.rules, events, bank="alfa", watch="demo")
         raised = self.book.add(self.month, found, ["file"])
         self.book.keep_events(self.month, found.events)
         self.month = self.month.next()
@@ -106,6 +106,33 @@ def test_months_without_a_score_say_nothing(watched):
     assert watched.book.standing()[0].over == "2026-05"
 
 
+def test_a_loan_that_stays_away_ends_its_event_and_a_later_one_is_told(watched):
+    watched.next({"a": 500, "b": 500}, probability=0.12)
+    watched.next({"a": None, "b": 500}, probability=0.12)
+    watched.next({"b": 500}, probability=0.12)
+    # Back after one month: the same event.
+    assert watched.next({"a": 500, "b": 500}, probability=0.12) == {}
+    watched.next({"b": 500}, probability=0.12)
+    watched.next({"b": 500}, probability=0.12)
+    assert {one.alert.enterprise: one.over for one in watched.book.standing()} == {"a": "2026-06", "b": None}
+    assert list(watched.next({"a": 500, "b": 500}, probability=0.12)) == ["a"]
+
+
+def test_a_month_without_the_warning_models_score_is_no_recovery(watched):
+    watched.rules = Rules(fall=None, warning=500, recovery=2)
+    watched.next({"a": 600, "b": 600}, warning={"a": 490, "b": 600})
+    watched.next({"a": 600, "b": 600}, warning={"a": 600, "b": 600})
+    watched.next({"a": 600, "b": 600}, warning={"a": None, "b": 600})
+    assert watched.book.standing()[0].over is None
+    watched.next({"a": 600, "b": 600}, warning={"a": 600, "b": 600})
+    assert watched.book.standing()[0].over == "2026-04"
+
+
+def test_two_banks_of_one_receiver_have_alerts_of_their_own():
+    one, other = (alert_id(bank, "demo", "E1", Month(2026, 5)) for bank in ("alfa", "beta"))
+    assert one != other and len(one) == 32
+
+
 def test_scores_of_another_model_are_no_fall(watched):
     watched.next({"a": 600, "b": 600})
     assert list(watched.next({"a": 550, "b": 600})) == ["a"]
@@ -160,7 +187,7 @@ def test_the_same_month_once_more_brings_the_same_and_writes_nothing_twice(watch
     watched.next({"a": 500})
     lines = watched.book.path.read_bytes()
     january = watched.book.events(Month(2026, 1))
-    found = new_alerts(watched.kept, Month(2026, 2), RULES, january, watch="demo")
+    found = new_alerts(watched.kept, Month(2026, 2), RULES, january, bank="alfa", watch="demo")
     assert len(found.alerts) == 1
     assert watched.book.add(Month(2026, 2), found, ["file"]) == []
     assert watched.book.path.read_bytes() == lines
@@ -170,7 +197,9 @@ def test_a_line_that_was_cut_off_is_written_again(watched):
     watched.next({"a": 600, "b": 600})
     watched.next({"a": 500, "b": 500})
     whole = watched.book.path.read_bytes()
-    found = new_alerts(watched.kept, Month(2026, 2), RULES, watched.book.events(Month(2026, 1)), watch="demo")
+    found = new_alerts(
+        watched.kept, Month(2026, 2), RULES, watched.book.events(Month(2026, 1)), bank="alfa", watch="demo"
+    )
     for cut in (0, 10, len(whole) // 2, len(whole) - 1):
         watched.book.path.write_bytes(whole[:cut])
         watched.book.add(Month(2026, 2), found, ["file"])

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.errors import DataError
 from fedrisk.institution import load_institution
 from fedrisk.watching import figures
 from fedrisk.watching.development import Development
+from fedrisk.watching.drift_counts import scored
 from fedrisk.watching.figures import month_figures
 from fedrisk.watching.history import Kept
+from fedrisk.watching.losses import month_losses
 from support import watched_year
 
 BANK = """
@@ -154,3 +157,25 @@ def test_development_is_read_by_the_card_that_scored_it(monkeypatch):
     assert figures.card_of_rows(both) == "CALIBRATED"
     assert figures.card_of_rows(SimpleNamespace(card="released", calibrated=None)) == "RELEASED"
     assert figures.card_of_rows(SimpleNamespace(card=None, calibrated=None)) is None
+
+
+def test_losses_are_of_all_active_rows_of_an_enterprise(tmp_path):
+    here = watched_year.year(tmp_path / "loans", loans=50, months=2, outcomes=False, challenger=False)
+    ids = here.read_month(here.months()[-1], ["id"])["id"].to_pylist()
+    rows = scored(here, here.months()[-1], "scores")
+    ended = pd.DataFrame({"id": ids, "owed": 900.0, "lost": 1.0, "late": 0, "active": 0})
+    first = pd.DataFrame({"id": ids, "owed": 100.0, "lost": 0.5, "late": 0, "active": 1})
+    second = first[:10].assign(owed=300.0, lost=0.25)
+    pd.concat([ended, first, second]).to_csv(tmp_path / "table.csv", index=False)
+    file = tmp_path / "bank.toml"
+    file.write_text(BANK.replace("watch = {", 'watch = { active = "active",'), encoding="utf-8")
+    node = SimpleNamespace(**{**vars(watched_year.node()), "institution": load_institution(file)})
+    found = month_losses(node, here, here.months()[-1], rows)
+    assert found.exposure == 50 * 100 + 10 * 300
+    twice = rows["probability"].reindex(ids[:10]).sum()
+    assert found.loss == pytest.approx(50 * rows["probability"].sum() + 75 * twice)
+    for column, value, said in (("lost", 45.0, "write shares"), ("owed", -1.0, "below 0")):
+        shutil.rmtree(here.folder / "losses", ignore_errors=True)
+        first.assign(**{column: value}).to_csv(tmp_path / "table.csv", index=False)
+        with pytest.raises(DataError, match=said):
+            month_losses(node, here, here.months()[-1], rows)

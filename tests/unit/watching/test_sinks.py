@@ -1,10 +1,16 @@
 """Sinks: each alert at least once under one id, the webhook over TLS that is verified, nothing of it in an error."""
 
 import base64
+import contextlib
 import hmac
 import json
+import os
+import socket
 import stat
 import sys
+import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +90,18 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
     assert "cannot be written: No such file" in reason
 
 
+def test_a_link_or_a_pipe_is_no_file_for_alerts(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("of others")
+    (tmp_path / "link").symlink_to(target)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        count, reason = give(FileSink(tmp_path / name))
+        assert count == 0
+        assert "is a link or no plain file" in reason
+    assert target.read_text() == "of others"
+
+
 # --- the command --------------------------------------------------------------------------------------------
 
 
@@ -111,6 +129,20 @@ def test_a_command_that_fails_takes_nothing(tmp_path, command, seconds, said, ca
     assert "Quetzal" not in "".join(capfd.readouterr())
 
 
+def test_what_a_command_started_ends_with_it(tmp_path):
+    started = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); open('pid', 'w').write(str(p.pid));"
+    sink = CommandSink((sys.executable, "-c", f"{started} sys.stdout.flush(); time.sleep(60)"), tmp_path, 1)
+    assert "was ended" in give(sink)[1]
+    state = Path("/proc", (tmp_path / "pid").read_text(), "stat")
+    # Gone, or dead and not yet collected by whoever adopted it.
+    for _ in range(50):
+        if not state.exists() or state.read_text().rsplit(") ", 1)[1][0] == "Z":
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("what the command started runs on")
+
+
 # --- the webhook --------------------------------------------------------------------------------------------
 
 
@@ -135,6 +167,8 @@ def test_in_the_clear_on_this_machine_alone(tmp_path):
         "ftp://a/x",
         "https://u:p@a/x",
         "https://a:99999/",
+        "https://a/b c",
+        "https://a/ü",
     ):
         with pytest.raises(ValidationError):
             Webhook(url=url)
@@ -169,6 +203,33 @@ def test_a_receiver_that_is_away_gets_nothing(tmp_path):
     assert "cannot be reached (ConnectionRefusedError)" in reason
 
 
+def test_an_answer_that_comes_by_the_byte_is_cut_off(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def drip():
+            while not ended.is_set():
+                with contextlib.suppress(OSError):
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                        while not ended.wait(0.02):
+                            connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        server.settimeout(0.1)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        made = WebhookSink.of(SimpleNamespace(folder=tmp_path), Webhook(url=url, seconds=0.1))
+        began = time.monotonic()
+        count, reason = give(WebhookSink(**{**vars(made), "pauses": (0.01, 0.01)}))
+        ended.set()
+        thread.join()
+    assert count == 0
+    assert "cannot be reached" in reason
+    assert time.monotonic() - began < 3
+
+
 def test_a_certificate_of_another_authority_or_name_gets_nothing(tmp_path):
     with receiving(tmp_path / "r") as receiver, receiving(tmp_path / "other", at="127.0.0.2") as other:
         for sink in (
@@ -186,6 +247,7 @@ def test_files_that_a_webhook_needs_are_looked_at_before(tmp_path):
     for key, content, said in (
         ("token", "", "holds not one line"),
         ("token", "a\nb", "holds not one line"),
+        ("token", "pässword", "more than plain letters"),
         ("key", "short", "could be guessed"),
         ("key", "whsec_§", "no base64"),
         ("ca", "no certificate", "cannot be read as certificates"),
