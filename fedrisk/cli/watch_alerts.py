@@ -35,18 +35,33 @@ RULES = {
 }
 """Signs, in words."""
 
+MOST = 50
+"""Alerts that a screen shows, unless more are asked for."""
+
 
 @watch_app.command("alerts")
 def watch_alerts(
     bank: Place,
     only_open: Annotated[bool, typer.Option("--open", help="Those alone that nobody has closed.")] = False,
+    month: Annotated[
+        str | None,
+        typer.Option("--month", help="Those of this month alone, for example 2026-05.", show_default=False),
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", min=1, help="Show at most so many, the newest first, for example 100.")
+    ] = MOST,
     watch: Name = None,
     as_json: AsJson = False,
 ) -> None:
     """Alerts with what is behind them, the newest first: what fired, scores, reasons, and what people did."""
+    from fedrisk.watching.month import Month
+
     node = _node(bank)
     found = [(name, one) for name, kept in _watches(node, watch).items() for one in _book(kept).standing()]
     found = [(name, one) for name, one in found if not (only_open and one.state == "closed")]
+    if month is not None:
+        wanted = str(Month.parse(month))
+        found = [(name, one) for name, one in found if str(one.alert.month) == wanted]
     found.sort(key=lambda f: f[1].alert.month, reverse=True)
     if as_json:
         tell_json({"bank": node.name, "alerts": [{"watch": name, **one.to_dict()} for name, one in found]})
@@ -54,7 +69,9 @@ def watch_alerts(
     if not found:
         note(_("no alerts"), style=None)
         return
-    _show([one for _name, one in found])
+    _show([one for _name, one in found[:most]])
+    if len(found) > most:
+        note(_("{n} more; --most shows more, --json all", n=len(found) - most), style=None)
 
 
 @watch_app.command("acknowledge")

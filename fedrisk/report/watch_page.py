@@ -20,7 +20,7 @@ from fedrisk.report.page import render_page, write_page
 from fedrisk.report.validation_words import chance, count, percent
 from fedrisk.report.watch_pictures import pictures
 
-MOST_ROWS = 200
+MOST_ROWS = 40
 """Alerts that the page lists; the others are in the record of alerts."""
 
 
