@@ -69,10 +69,15 @@ class Overlap:
 
 
 def exact(shares: ArrayLike) -> Histogram:
-    """Shares of bins that are taken as they are, as a histogram: without sampling and without noise."""
-    return Histogram.of(np.asarray(shares, np.float64) * _VERY_MANY, 0.0)
+    """Shares of bins that are taken as they are, as a histogram: without sampling and without noise.
+
+    A bin that nobody was in has LEAST_SHARE: what comes into it, such as a new category, would else be joined with
+    another bin and never be seen.
+    """
+    return Histogram.of(np.maximum(np.asarray(shares, np.float64), LEAST_SHARE) * _VERY_MANY, 0.0)
 
 
+LEAST_SHARE = 1e-3
 _VERY_MANY = 1e12
 MOST_EXACT = 1e9
 """Degrees and non-centrality together up to which a chi-squared is taken from exact series."""

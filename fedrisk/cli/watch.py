@@ -62,9 +62,9 @@ def watch_run(
 ) -> None:
     """Score a month's active loans, keep it, raise alerts; for example fedrisk watch bank champion --month 2026-05.
 
-    What is watched, and where alerts go, is [watch] in the bank's own file. Loans go to the members a thousand a
-    question, through the hub or, with --members, on this machine. A month is done once: killed or cut off, the same
-    command goes on where it was, asks nobody twice and tells no alert twice; given again, it changes nothing.
+    What is watched, and where alerts go, is the section watch in the bank's own file. Loans go to the members a
+    thousand a question, through the hub or, with --members, on this machine. A month is done once: killed or cut off,
+    the same command goes on where it was, asks nobody twice and tells no alert twice; given again, it changes nothing.
     """
     from fedrisk.cli.progress import Progress
     from fedrisk.cli.watch_month import page_writer

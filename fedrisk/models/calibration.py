@@ -155,8 +155,12 @@ class Calibration:
     line: tuple[float, float]
 
     def log_odds(self, stated: Floats) -> Floats:
-        """True log-odds of stated ones, in their shape."""
-        out: Floats = self.level + np.asarray(curve(stated, self.centre)) @ np.array([self.slope, self.bend])
+        """True log-odds of stated ones, in their shape; each is the same whatever others there are.
+
+        No matrix product: that of one row may have another last digit than that of many.
+        """
+        line, bent = np.moveaxis(curve(stated, self.centre), -1, 0)
+        out: Floats = self.level + line * self.slope + bent * self.bend
         return out
 
     @property

@@ -111,7 +111,11 @@ class Forest:
         raw = [self._raw(inputs[:, k : k + step]) for k in range(0, rows, step)]
         found = np.concatenate(raw, 1) if raw else np.zeros((len(self.start), 0))
         sure = np.clip(expit(found), SURE, 1 - SURE)
-        return np.asarray(np.mean(list(logit(sure)), axis=0), dtype=np.float64)
+        # One after the other: numpy adds up the members of a single row in another order than those of many rows.
+        total = np.zeros(found.shape[1])
+        for member in logit(sure):
+            total += member
+        return total / len(sure)
 
     def _raw(self, inputs: Floats) -> Floats:
         """Log-odds of each member, (members, n), for inputs (members, n, columns)."""

@@ -7,6 +7,7 @@ weights would follow chance; a ridge therefore draws them to *votes* that the ca
 """
 
 from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,8 @@ def stacking_weights(
 
 
 def averaged(log_odds: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
-    """Mean of the models' log-odds, (n,), by the weights."""
-    out: Floats = np.sum([w * log_odds[n] for n, w in weights.items()], axis=0)
-    return out
+    """Mean of the models' log-odds, (n,), by the weights; that of a row is the same whatever other rows there are.
+
+    Added up one after the other: numpy adds up those of a single row in another order than those of many.
+    """
+    return reduce(np.add, (w * np.asarray(log_odds[n], np.float64) for n, w in weights.items()))

@@ -114,8 +114,9 @@ class ServingPolicy(BaseModel):
 
         scores: whether it is asked for a score; a measure has no consents of its own for loans that run.
 
-        >>> ServingPolicy(monitoring_consent="reference").consent_for("portfolio_monitoring")
-        'reference'
+        >>> rules = ServingPolicy(monitoring=1000, monitoring_consent="reference")
+        >>> rules.consent_for("portfolio_monitoring"), rules.consent_for("credit_scoring")
+        ('reference', 'token')
         """
         own = self.monitoring_consent if scores and purpose == MONITORING and self.monitoring else None
         return self.consent if own is None else own

@@ -56,9 +56,8 @@ WORDS: Final[Mapping[str, str]] = {
     "model_unknown": "This bank has no such model. GET /v1/models lists those that it has",
     "model_several": "Several models fit. Name one by its id, or say the purpose",
     "model_state": "The model is not deployed at this bank. Deploy it with fedrisk model deploy, or name another",
-    "model_rule": "A column of this bank is computed from its histories in another way than when the model was made. "
-    "Put kind, months, before, and the series' bounds and months back in the institution's file, or run a study and "
-    "deploy its model",
+    "model_rule": "A column from this bank's histories is computed otherwise than when the model was made. "
+    "Put its rule back, or deploy a new study's model",
     "repeated_key": "This request id was used for another request. Use a new id for a new request",
     "store": "The node's store cannot be read or written. Tell who runs this node to check its disk",
 }

@@ -16,8 +16,11 @@ from support.long import sampled
 
 pytestmark = pytest.mark.study
 
-ACTS = {"budget grant", "budget restore", "audit answer", "run", "node init"}
-"""Commands that may make a store; every other one that takes an institution's file reads."""
+ACTS = {
+    *("budget grant", "budget restore", "audit answer", "run", "node init"),
+    *("watch columns", "model hand-out"),
+}
+"""Commands that may make a store, or a file elsewhere; every other one that takes an institution's file reads."""
 
 
 def commands(app, before=""):

@@ -63,7 +63,7 @@ def test_a_command_of_the_page_exists_with_its_options(words):
     rest = list(words)
     while isinstance(command, click.Group):
         if isinstance(command, ShowFirst) and rest and rest[0] not in command.commands:
-            command = command.commands["show"]
+            command = command.commands[command.first]
             continue
         if not rest and command.invoke_without_command:
             break

@@ -11,7 +11,6 @@ from fedrisk.findings import Finding
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.evaluation import EVALUATION
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.server.late_warnings import WITHOUT
 from fedrisk.server.noisy_sums import blobs_of
 
 PATIENCE = 60.0
@@ -41,4 +40,4 @@ def tell_totals(ask: Ask, record: ReleaseRecord, banks: Collection[str]) -> tupl
 
 def unconfirmed(banks: Collection[str]) -> tuple[Finding, ...]:
     """That these banks serve without a threshold; nothing where all have it."""
-    return (Finding(WITHOUT, {"institutions": ", ".join(banks)}),) if banks else ()
+    return (Finding("warning_unconfirmed", {"institutions": ", ".join(banks)}),) if banks else ()

@@ -23,7 +23,7 @@ BRACKETS = re.compile(r"(?<=\s)\[([^\]\"]*)\]")
 OPEN = "§"
 """Stands for what an f-string puts in."""
 ARGUMENT = re.compile(
-    rf"[A-Z][A-Z_]*|\S*[{OPEN}/=]\S*|\S+\.(?:toml|csv|parquet)|[0-9a-f]{{8}}|\"[^\"]*\"|'.*'"
+    rf"[A-Z][A-Z_]*|\S*[{OPEN}/=]\S*|\S+\.(?:toml|csv|parquet|json)|[0-9a-f]{{8}}|\"[^\"]*\"|'.*'"
 )
 MAIN = typer.main.get_command(app)
 
@@ -81,7 +81,7 @@ def wrong(line):
             command = command.commands[choices[0]]
             names.append(words.pop(0))
         elif isinstance(command, ShowFirst) and words and ARGUMENT.fullmatch(words[0]):
-            command = command.commands["show"]
+            command = command.commands[command.first]
         elif names and getattr(command, "invoke_without_command", False):
             break
         elif names:
@@ -137,7 +137,15 @@ def names_things(command, word, place):
         "quota": 1,
         "score": 1,
         "ask": 1,
+        "approve": 1,
+        "deploy": 1,
+        "hand-out": 1,
     }
+    if command.name in ("index", "acknowledge", "close"):
+        # Ids of models, enterprises and alerts.
+        return place in (1, 2) and word.isalnum()
+    if command.name == "run":
+        return place == 1 and word == "champion"
     return plain.get(command.name) == place and word.isidentifier()
 
 

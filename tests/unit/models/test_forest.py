@@ -54,6 +54,15 @@ def test_every_row_is_what_scikit_learn_says(fitted, table):
     assert Forest.of(model).log_odds(one, told[60:61])[0] == model.log_odds(other.iloc[60:61], told[60:61])[0]
 
 
+def test_a_row_is_told_alike_alone_and_among_others(table, label):
+    # numpy would add a single row's members up in another order.
+    model = fit_champion(table[["number", "flag"]][:300], label[:300], max_rounds=5)
+    forest = Forest.of(model)
+    whole = forest.log_odds(table)
+    alone = [forest.log_odds({c: table[c].iloc[k : k + 1].to_numpy() for c in table})[0] for k in range(60)]
+    assert alone == whole[:60].tolist()
+
+
 def test_numbers_alone_need_no_codes(table, label):
     model = fit_champion(table[["number"]], label, max_rounds=10)
     assert (Forest.of(model).log_odds(table) == model.log_odds(table)).all()
