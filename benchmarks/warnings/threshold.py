@@ -32,9 +32,9 @@ STATED, RATE, FRESH = 0.052, 0.08, 20_000
 GAPS = {"weak": 1.0, "strong": 2.2}
 """Standard deviations between the means of both classes."""
 
-BINS = {"quantiles, 24": (24, None), "24": (24, 0.5), "40": (40, 0.5), "40, three tenths fine": (40, 0.3)} | {
-    "60": (60, 0.5),
-    "100": (100, 0.5),
+BINS = {"quantiles, 24": (24, None), "24": (24, 0.75), "40": (40, 0.75), "40, half fine": (40, 0.5)} | {
+    "60": (60, 0.75),
+    "100": (100, 0.75),
 }
 """Bins that are compared: how many, and the share that is fine; None for those of other studies."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from fedrisk.models.warning_bins import AROUND, FINE, warning_bins
+from fedrisk.models.warning_bins import ABOVE, BELOW, FINE, warning_bins
 
 
 def card(low=520.0, high=600.0, within=30.0):
@@ -22,10 +22,10 @@ def test_there_are_so_many_and_they_rise(k, rate, gap):
     assert (np.diff(edges) > 0).all()
 
 
-def test_half_of_them_are_around_the_stated_rate():
+def test_most_of_them_are_around_the_stated_rate():
     edges = warning_bins(card(), 40, 0.052)
     alarms = norm.cdf((edges - 600) / 30)
-    inside = (alarms >= 0.052 / AROUND - 1e-9) & (alarms <= 0.052 * AROUND + 1e-9)
+    inside = (alarms >= 0.052 / BELOW - 1e-9) & (alarms <= 0.052 * ABOVE + 1e-9)
     assert inside.sum() == round(FINE * 40)
     near = np.abs(alarms - 0.052).min()
     assert near < 0.003 and inside[: len(inside) // 2].any()
