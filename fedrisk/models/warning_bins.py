@@ -32,8 +32,9 @@ _GRID = 20_001
 def warning_bins(card: Scorecard, k: int, rate: float) -> Floats:
     """Inner edges of k score bins, (k - 1,), rising in the score; rate: of false alarms, between 0 and 1.
 
-    From released numbers alone. Those between the rate over BELOW and the rate times ABOVE are even; the others are quantiles
-    of an even mixture of both classes, half as many per share on the risky side, where each adds its noise to the rate.
+    From released numbers alone. Those between the rate over BELOW and the rate times ABOVE are even; the others are
+    quantiles of an even mixture of both classes, half as many per share on the risky side, where each adds its noise to
+    the rate.
     """
     low, high, within = card.classes()
     many = max(round(FINE * k), 2)
