@@ -126,8 +126,10 @@ def test_a_bank_takes_no_totals_that_its_own_hold_out_contradicts(run, bank):
     assert np.array_equal(plain.array(name), told.array(name))
     (bank.store.attempt(run.attempt).folder / f"{NAME}.message").rename(bank.store.path / "aside")
     try:
-        # As many in all, in other bins.
-        wrong = Payload({"attempt": run.attempt}, {name: told.array(name)[::-1].copy()})
+        # As many in all, and all of them in one bin: the bank's own rows are in others.
+        moved = np.zeros_like(told.array(name))
+        moved[0] = told.array(name).sum(axis=0)
+        wrong = Payload({"attempt": run.attempt}, {name: moved})
         with pytest.raises(ProtocolError, match="own hold-out contradicts"):
             warn(bank, wrong)
         assert bank.store.attempt(run.attempt).message(NAME) is None
