@@ -24,6 +24,10 @@ InstitutionFile = Annotated[
 StudyFile = Annotated[
     Path, typer.Argument(help="The study's file (TOML), for example study.toml.", show_default=False)
 ]
+PageLanguage = Annotated[
+    str | None,
+    typer.Option("--language", help="Language of the page: en or zh, for example zh.", show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs, in place of tables.")]
 Overrides = Annotated[
     list[str] | None,

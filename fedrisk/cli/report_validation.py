@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedrisk.cli.common import AsJson
+from fedrisk.cli.common import AsJson, PageLanguage
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 from fedrisk.cli.report import Out, report_app
 from fedrisk.language import _, speaking
@@ -67,12 +67,6 @@ Record = Annotated[
 ]
 
 
-Language = Annotated[
-    str | None,
-    typer.Option("--language", help="Language of the page: en or zh, for example zh.", show_default=False),
-]
-
-
 @report_app.command("validation")
 def validation(
     institution: File = None,
@@ -83,7 +77,7 @@ def validation(
     model: Model = "shared",
     overrides: OverridesFile = None,
     record: Record = None,
-    language: Language = None,
+    language: PageLanguage = None,
     as_json: AsJson = False,
 ) -> None:
     """Validation of a model: calibration by grade, discrimination, stability, bounds and margins, with traffic lights.

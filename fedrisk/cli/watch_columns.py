@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedrisk.cli.asking import Place, institution_file
-from fedrisk.cli.common import AsJson
+from fedrisk.cli.common import AsJson, PageLanguage
 from fedrisk.cli.output import note, plain_table, tell, tell_json, tell_table
 from fedrisk.cli.watch import watch_app
 from fedrisk.language import _, of_kind, speaking
@@ -35,10 +35,6 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
-Language = Annotated[
-    str | None,
-    typer.Option("--language", help="Language of the page: en or zh, for example zh.", show_default=False),
-]
 
 
 @watch_app.command("columns")
@@ -47,7 +43,7 @@ def watch_columns(
     month: Wanted,
     model: Which = None,
     out: Folder = None,
-    language: Language = None,
+    language: PageLanguage = None,
     as_json: AsJson = False,
 ) -> None:
     """An institution's own columns in its models by month: its table now, and who was asked about; for itself alone.
@@ -115,7 +111,7 @@ def _counted(node: "Node", part: "ModelPart", month: "Month") -> "ColumnMonths":
 
 def _show(title: str, since: str, by_month: "ByMonth", month: str) -> None:
     from fedrisk.report import watch_words
-    from fedrisk.report.validation_words import count
+    from fedrisk.report.validation_words import count, stability_index
 
     if not by_month.get(month):
         return
@@ -124,6 +120,6 @@ def _show(title: str, since: str, by_month: "ByMonth", month: str) -> None:
     table = plain_table(title, column, of_kind("watch", "rows"), *figures, alarm, right=figures)
     for d in by_month[month]:
         style = "red" if d.alarms else None
-        shown = (watch_words.index(d.by_month), watch_words.index(d.by_development))
+        shown = (stability_index(d.by_month), stability_index(d.by_development))
         table.add_row(d.name, count(d.rows), *shown, watch_words.alarm(d), style=style)
     tell_table(table)

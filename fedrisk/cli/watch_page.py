@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fedrisk.cli.asking import Place, institution_file
-from fedrisk.cli.common import AsJson
+from fedrisk.cli.common import AsJson, PageLanguage
 from fedrisk.cli.output import note, tell, tell_json
 from fedrisk.cli.watch import Name, watch_app
 from fedrisk.cli.watch_alerts import one_watch
@@ -24,10 +24,6 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
-Language = Annotated[
-    str | None,
-    typer.Option("--language", help="Language of the page: en or zh, for example zh.", show_default=False),
-]
 
 
 @watch_app.command("page")
@@ -36,7 +32,7 @@ def watch_page(
     month: Wanted = None,
     watch: Name = None,
     out: Folder = None,
-    language: Language = None,
+    language: PageLanguage = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a month's page again: alerts, grades, stability, back-test, challenger; ids are on it, and it stays here.

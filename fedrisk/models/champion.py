@@ -28,6 +28,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.personal import MANY_ROWS, folds_of
+from fedrisk.models.row_sums import added_up
 from fedrisk.progress import counted
 
 Floats = NDArray[np.float64]
@@ -86,7 +87,7 @@ class Champion:
                 f"champion: fitted with {self.consortium} columns of the consortium, given {given.shape[1]}"
             )
         table = _table(x, self.columns, self.categories, given)
-        return np.asarray(np.mean([_log_odds(m, table) for m in self.members], axis=0), dtype=np.float64)
+        return added_up(_log_odds(m, table) for m in self.members) / len(self.members)
 
     def probability(self, x: pd.DataFrame, consortium: ArrayLike | None = None) -> Floats:
         """Probability of default per row, shape (n,); arguments and errors as of `log_odds`."""

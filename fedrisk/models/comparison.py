@@ -45,6 +45,21 @@ class Difference:
         return {"value": self.value, "error": self.error, "low": self.low, "high": self.high}
 
 
+def challenger_verdict(auc: Difference, log_loss: Difference) -> str:
+    """``better``, ``worse`` or ``alike``, of challenger less champion: by the AUC's interval, else by the log loss's.
+
+    >>> challenger_verdict(Difference(value=0.02, error=0.01), Difference(value=0.0, error=0.1))
+    'better'
+    >>> challenger_verdict(Difference(value=0.0, error=0.01), Difference(value=0.3, error=0.1))
+    'worse'
+    """
+    if auc.low > 0 or (auc.high >= 0 and log_loss.high < 0):
+        return "better"
+    if auc.high < 0 or log_loss.low > 0:
+        return "worse"
+    return "alike"
+
+
 def auc_covariance(label: ArrayLike, risks: Mapping[str, ArrayLike]) -> tuple[Floats, Floats]:
     """AUC of several scores of the same rows, (m,), and the covariance of their errors, (m, m).
 

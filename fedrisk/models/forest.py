@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from fedrisk.errors import DataError
+from fedrisk.models.row_sums import added_up
 
 if TYPE_CHECKING:
     from fedrisk.models.champion import Champion
@@ -111,11 +112,7 @@ class Forest:
         raw = [self._raw(inputs[:, k : k + step]) for k in range(0, rows, step)]
         found = np.concatenate(raw, 1) if raw else np.zeros((len(self.start), 0))
         sure = np.clip(expit(found), SURE, 1 - SURE)
-        # One after the other: numpy adds up the members of a single row in another order than those of many rows.
-        total = np.zeros(found.shape[1])
-        for member in logit(sure):
-            total += member
-        return total / len(sure)
+        return added_up(logit(sure)) / len(sure)
 
     def _raw(self, inputs: Floats) -> Floats:
         """Log-odds of each member, (members, n), for inputs (members, n, columns)."""

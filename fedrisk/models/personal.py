@@ -34,6 +34,7 @@ from scipy.special import expit
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc
+from fedrisk.models.row_sums import by_row
 
 Floats = NDArray[np.float64]
 Choice = Literal["local", "shared", "personal"]
@@ -98,16 +99,9 @@ class LinearModel:
     def logits(self, x: NDArray[Any], curves: Floats) -> Floats:
         """Log-odds (n,) of rows x (n, k) with the shared model's curves (n, m).
 
-        Those of a row are the same, bit for bit, whatever other rows there are: a matrix product would add up in
-        another order where there are more of them.
+        Those of a row are the same, bit for bit, whatever other rows there are.
         """
-        return self.intercept + _by_row(curves, self.slopes) + _by_row(x, self.weights)
-
-
-def _by_row(x: NDArray[Any], weights: Floats) -> Floats:
-    """Weighted sums of rows, (n,), each added up in the order of its own columns."""
-    out: Floats = np.multiply(x, weights, dtype=np.float64, order="C").sum(axis=1)
-    return out
+        return self.intercept + by_row(curves, self.slopes) + by_row(x, self.weights)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ weights would follow chance; a ridge therefore draws them to *votes* that the ca
 """
 
 from collections.abc import Mapping
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from fedrisk.errors import DataError
+from fedrisk.models.row_sums import added_up
 
 Floats = NDArray[np.float64]
 
@@ -68,8 +68,5 @@ def stacking_weights(
 
 
 def averaged(log_odds: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
-    """Mean of the models' log-odds, (n,), by the weights; that of a row is the same whatever other rows there are.
-
-    Added up one after the other: numpy adds up those of a single row in another order than those of many.
-    """
-    return reduce(np.add, (w * np.asarray(log_odds[n], np.float64) for n, w in weights.items()))
+    """Mean of the models' log-odds, (n,), by the weights; that of a row is the same whatever other rows there are."""
+    return added_up(w * np.asarray(log_odds[n], np.float64) for n, w in weights.items())

@@ -9,7 +9,6 @@ from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue, fe
 from fedrisk.analysis.own_columns import Shift
 from fedrisk.analysis.own_figures import OwnFigures
 from fedrisk.analysis.own_parts import Period
-from fedrisk.analysis.stability import Stability
 from fedrisk.language import _, of_kind
 from fedrisk.models.own_rows import OwnRows
 from fedrisk.report import plots as draw
@@ -17,6 +16,7 @@ from fedrisk.report.bank_curves import Figures
 from fedrisk.report.bank_words import Table, share, signed_points, with_interval
 from fedrisk.report.curve_figures import said
 from fedrisk.report.figure_style import Plot
+from fedrisk.report.validation_words import stability_index
 from fedrisk.report.words import word
 from fedrisk.study import BANK
 
@@ -110,17 +110,6 @@ def _meaning(rows: OwnRows, institution: str, column: str) -> str:
 
 def _figure(value: Estimate | None) -> str:
     return "–" if value is None else said(value)
-
-
-def _index(found: Stability | None) -> str:
-    if found is None:
-        return "–"
-    return _(
-        "{value} ({low} to {high})",
-        value=f"{found.index:.3f}",
-        low=f"{found.low:.3f}",
-        high=f"{found.high:.3f}",
-    )
 
 
 def points(rows: OwnRows) -> Points | None:
@@ -227,7 +216,7 @@ def _shifts(label: str, first: str, shifts: list[tuple[str, Shift]]) -> Table | 
         [
             name,
             f"{s.rows:,}",
-            _index(s.index),
+            stability_index(s.index),
             word("stability", s.index.verdict),
             "–" if s.points is None else signed_points(s.points),
         ]
@@ -247,7 +236,7 @@ def _periods(periods: tuple[Period, ...]) -> Table | None:
     if not periods:
         return None
     body = [
-        [p.name, f"{p.customers:,}", f"{p.defaults:,}", with_interval(p.rate), _index(p.index)]
+        [p.name, f"{p.customers:,}", f"{p.defaults:,}", with_interval(p.rate), stability_index(p.index)]
         for p in periods
     ]
     names = (

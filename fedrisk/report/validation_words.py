@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fedrisk.analysis.stability import Stability
 from fedrisk.analysis.validation.check import Check
 from fedrisk.analysis.validation.pack import Pack
 from fedrisk.language import _, listed, of_kind
@@ -41,6 +42,18 @@ def count(value: float | None) -> str:
     ('1,234', '0', '–')
     """
     return "–" if value is None or value != value else f"{max(value, 0):,.0f}"
+
+
+def stability_index(found: Stability | None) -> str:
+    """A stability index with its interval; a dash where there is none."""
+    if found is None:
+        return "–"
+    return _(
+        "{value} ({low} to {high})",
+        value=f"{found.index:.3f}",
+        low=f"{found.low:.3f}",
+        high=f"{found.high:.3f}",
+    )
 
 
 def light_words(light: str) -> str:

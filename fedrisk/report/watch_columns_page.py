@@ -11,7 +11,7 @@ from fedrisk.language import _, of_kind
 from fedrisk.report import charts, watch_words
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plots import Line, Plot
-from fedrisk.report.validation_words import chance, count
+from fedrisk.report.validation_words import chance, count, stability_index
 
 ByMonth = Mapping[str, tuple[Drifted, ...]]
 
@@ -93,8 +93,8 @@ def _row(d: Drifted) -> dict[str, Any]:
     return {
         "name": d.name,
         "rows": count(d.rows),
-        "month": watch_words.index(d.by_month),
-        "development": watch_words.index(d.by_development),
+        "month": stability_index(d.by_month),
+        "development": stability_index(d.by_development),
         "light": watch_words.light(d.by_development if d.by_development is not None else d.by_month),
         "chance": chance(min(d.chances.values(), default=None)),
         "alarm": watch_words.alarm(d),

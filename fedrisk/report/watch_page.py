@@ -17,7 +17,7 @@ from fedrisk.analysis.watch.portfolio import Migrations
 from fedrisk.language import _, of_kind
 from fedrisk.report import watch_words as words
 from fedrisk.report.page import render_page, write_page
-from fedrisk.report.validation_words import chance, count, percent
+from fedrisk.report.validation_words import chance, count, percent, stability_index
 from fedrisk.report.watch_pictures import pictures
 
 MOST_ROWS = 40
@@ -148,8 +148,8 @@ def _drift(found: Sequence[Drifted], against: Mapping[str, str]) -> list[dict[st
         {
             "name": words.name(d.name),
             "rows": count(d.rows),
-            "month": words.index(d.by_month),
-            "development": words.index(d.by_development),
+            "month": stability_index(d.by_month),
+            "development": stability_index(d.by_development),
             "light": words.light(d.by_development),
             "against": words.against(against.get(d.name, "none")),
             "chances": chance(min(d.chances.values(), default=None)),

@@ -122,18 +122,6 @@ def light(found: Stability | None) -> tuple[str, str]:
     }[code]
 
 
-def index(found: Stability | None) -> str:
-    """An index with its interval."""
-    if found is None:
-        return "–"
-    return _(
-        "{value} ({low} to {high})",
-        value=f"{found.index:.3f}",
-        low=f"{found.low:.3f}",
-        high=f"{found.high:.3f}",
-    )
-
-
 def alarm(found: Drifted) -> str:
     """What a drift alarm says; a dash where there is none."""
     said = {

@@ -7,13 +7,14 @@ all banks are there: first for what each signed, then with what all of them sign
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from flwr.serverapp import Grid
 
 from fedrisk.errors import FedriskError
+from fedrisk.findings import Finding
 from fedrisk.protocol.actions import WARN
 from fedrisk.protocol.payload import Payload, from_record, request
 from fedrisk.protocol.versions import PROTOCOL
@@ -131,6 +132,11 @@ class LateWarnings:
 def banks_of(run: Run) -> tuple[str, ...]:
     """Names of a run's banks."""
     return tuple(str(one["name"]) for one in run.content["institutions"] if one.get("role") == BANK)
+
+
+def unconfirmed(banks: Collection[str]) -> tuple[Finding, ...]:
+    """That these banks serve without a threshold; nothing where all have it."""
+    return (Finding(WITHOUT, {"institutions": ", ".join(banks)}),) if banks else ()
 
 
 def lacking(results: Results) -> bool:

@@ -15,7 +15,12 @@ from fedrisk.clients.evaluation import SCORES
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.metrics import auc, brier
-from fedrisk.models.comparison import Difference, auc_difference, log_loss_difference
+from fedrisk.models.comparison import (
+    Difference,
+    auc_difference,
+    challenger_verdict,
+    log_loss_difference,
+)
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scale import STANDARD
 from fedrisk.study import DEFAULT_LABEL
@@ -61,12 +66,8 @@ class Compared:
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``alike``: by the AUC's interval, else by that of the log loss."""
-        if self.auc.low > 0 or (self.auc.high >= 0 and self.log_loss.high < 0):
-            return "better"
-        if self.auc.high < 0 or self.log_loss.low > 0:
-            return "worse"
-        return "alike"
+        """``better``, ``worse`` or ``alike``: `challenger_verdict`."""
+        return challenger_verdict(self.auc, self.log_loss)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fedrisk.analysis.swap_sets import Swap, swaps
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE, MasterScale
-from fedrisk.models.comparison import Difference, auc_difference, log_loss_difference
+from fedrisk.models.comparison import (
+    Difference,
+    auc_difference,
+    challenger_verdict,
+    log_loss_difference,
+)
 
 LEAST_CLASS = 10
 """Fewest defaults, and fewest others, on which two models are compared."""
@@ -55,12 +60,8 @@ class Contest:
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``alike``: by the AUC's interval, else by that of the log loss."""
-        if self.auc.low > 0 or (self.auc.high >= 0 and self.log_loss.high < 0):
-            return "better"
-        if self.auc.high < 0 or self.log_loss.low > 0:
-            return "worse"
-        return "alike"
+        """``better``, ``worse`` or ``alike``: `challenger_verdict`."""
+        return challenger_verdict(self.auc, self.log_loss)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

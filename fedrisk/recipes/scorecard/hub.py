@@ -49,12 +49,13 @@ from fedrisk.recipes.scorecard.plan import gain_sizes
 from fedrisk.recipes.scorecard.remembering import PART
 from fedrisk.recipes.scorecard.themes import said_of, score_sums
 from fedrisk.recipes.scorecard.verdict import verdict
-from fedrisk.recipes.scorecard.warning_hub import PATIENCE, tell_totals, unconfirmed
+from fedrisk.recipes.scorecard.warning_hub import PATIENCE, tell_totals
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.server.envelope_file import RelayedBlobs
 from fedrisk.server.evaluation import take_evaluation
+from fedrisk.server.late_warnings import unconfirmed
 from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.roster import Roster

@@ -7,7 +7,6 @@ results name it (server/late_warnings).
 
 from collections.abc import Callable, Collection, Mapping
 
-from fedrisk.findings import Finding
 from fedrisk.protocol.payload import Payload
 from fedrisk.releases.evaluation import EVALUATION
 from fedrisk.releases.record import ReleaseRecord
@@ -36,8 +35,3 @@ def tell_totals(ask: Ask, record: ReleaseRecord, banks: Collection[str]) -> tupl
         if set(signed) != set(banks):
             break
     return tuple(sorted(set(banks) - kept))
-
-
-def unconfirmed(banks: Collection[str]) -> tuple[Finding, ...]:
-    """That these banks serve without a threshold; nothing where all have it."""
-    return (Finding("warning_unconfirmed", {"institutions": ", ".join(banks)}),) if banks else ()

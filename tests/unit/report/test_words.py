@@ -32,7 +32,7 @@ def texts(node):
 
 
 def values_of(node, scope):
-    """Codes that an expression may have; a name stands for what is assigned to it in its function.
+    """Codes that an expression may have; a name stands for what is assigned to it in its function, or in its module.
 
     An f-string gives its constant beginning with a star.
     """
@@ -49,6 +49,13 @@ def values_of(node, scope):
     for n in ast.walk(scope):
         if isinstance(n, ast.Assign) and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets):
             found |= values_of(n.value, scope)
+    module = (
+        next((t for t in trees().values() if any(n is scope for n in ast.walk(t))), scope)
+        if not found
+        else scope
+    )
+    if scope is not module:
+        return values_of(node, module)
     assert found, f"where does {node.id} come from?"
     return found
 
