@@ -542,6 +542,29 @@ def test_torch_is_never_loaded_with_a_module_of_another_kind():
     assert users <= TORCH
 
 
+def loaded_by(inside):
+    """Files that are loaded with one, as statements at the top level say."""
+    found, left = set(), {inside}
+    while left:
+        found |= left
+        left = {
+            f for one in left for m, names, top in statements(ROOT / one) if top for f in files_of(m, names)
+        } - found
+    return found
+
+
+@pytest.mark.parametrize(
+    "start", ["clients/app.py", "server/app.py", "engine/in_process.py", "engine/deployment.py"]
+)
+def test_what_starts_a_process_loads_no_scipy_stats(start):
+    """A sixth of what hub and nodes need until they are there, and 22 MB; its functions are in scipy.special as well."""
+    files = loaded_by(start)
+    assert len(files) > 60
+    assert [
+        f for f in files for m, _, top in statements(ROOT / f) if top and m.startswith("scipy.stats")
+    ] == []
+
+
 def test_simulated_institutions_stay_outside():
     for path, inside, _ in modules():
         assert not any(m.split(".")[0] == "sim_institutions" for m, _, _ in statements(path)), inside
