@@ -516,7 +516,9 @@ PUBLIC_NAMES = {
     *("flwr.app", "flwr.clientapp", "flwr.clientapp.typing", "flwr.serverapp", "flwr.serverapp.strategy"),
 }
 PRIVATE_NAMES = {
-    *("engine/in_process_grid.py", "engine/superlink.py", "engine/streamed_grid.py"),
+    *("engine/in_process_grid.py", "engine/streamed_grid.py"),
+    *("engine/superlink.py", "engine/superlink_clients.py", "engine/superlink_runs.py"),
+    "engine/superlink_nodes.py",
     *("engine/fleet.py", "engine/fleet_objects.py"),
 }
 """Files that may use names which are private to Flower; each has a contract test."""
