@@ -91,6 +91,12 @@ def broken_rules(
     return lines
 
 
+def refuse(problems: Sequence[str]) -> None:
+    """ValueError with all problems, if there are any: one text for pydantic, which `broken_rules` splits into lines."""
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
 def place(loc: Sequence[int | str], content: Any) -> str:
     """A place as the file writes it: the section's heading, the entry's name in a list of them, the key.
 

@@ -87,8 +87,10 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     """By section: its file, and the model that checks it."""
     from fedrisk import study
     from fedrisk.analysis import fragility_settings, loss_rules, reward
-    from fedrisk.data.dictionary import Column, Dictionary, Label
+    from fedrisk.data.column import Column
+    from fedrisk.data.dictionary import Dictionary
     from fedrisk.data.history_kinds import HistoryKeys
+    from fedrisk.data.label import Label
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
     from fedrisk.deploy.node_home import NodeSettings

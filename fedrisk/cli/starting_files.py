@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedrisk.data.dictionary import FILL_IN
+from fedrisk.data.dictionary_rules import FILL_IN
 from fedrisk.data.draft.write import CONFIRM, toml
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.study import HOLDING, WITHOUT_TABLE

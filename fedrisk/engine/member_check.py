@@ -26,7 +26,8 @@ from fedrisk.clients.label_rate import Labels, labels_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.plausible import column_findings, label_findings
 from fedrisk.data.checks import Check as TableCheck
-from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.table import Table, examine_table
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding

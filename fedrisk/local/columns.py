@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.data.dictionary import MAX_BINS
+from fedrisk.data.column_rules import MAX_BINS
 from fedrisk.data.features import Feature
 from fedrisk.data.special import special_values
 from fedrisk.models.binning import Bins

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedrisk.data.dictionary import Column
+from fedrisk.data.column import Column
 from fedrisk.data.features import Feature, feature_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import even_edges

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.column import Column
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError
 from fedrisk.recipes.statistics.question import Named, Question
 from fedrisk.recipes.statistics.settings import LevelRule, Short
