@@ -46,7 +46,7 @@ _PUBLIC = {
     "Scorecard": "fedrisk.models.scorecard",
     "Column": "fedrisk.data.column",
     "Label": "fedrisk.data.label",
-    "Member": "fedrisk.study",
+    "Member": "fedrisk.study_members",
     "ScorecardClassifier": "fedrisk.local.classifier",
     "Study": "fedrisk.study_in_code",
     "draft_dictionary": "fedrisk.local.draft",
@@ -104,8 +104,8 @@ if TYPE_CHECKING:
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
     from fedrisk.results import Results
-    from fedrisk.study import Member
     from fedrisk.study_in_code import Study
+    from fedrisk.study_members import Member
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,8 @@ from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.axes import axis_of
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
-from fedrisk.study import BANK, Role, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK, Role
 
 
 class Described(Body):

@@ -274,7 +274,7 @@ def _added(text: str, name: str, settings: Mapping[str, Any], *, by: str, day: s
 
 def _check(name: str, settings: Mapping[str, Any], is_label: bool) -> None:
     """ConfigError with the rules that a column or label breaks."""
-    from fedrisk.study import checked
+    from fedrisk.file_rules import checked
 
     model: type[Column | Label] = Label if is_label else Column
     checked(model, settings, where=f"column {name}" if not is_label else "the label")

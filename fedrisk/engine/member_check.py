@@ -33,7 +33,8 @@ from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipe import Brought, Recipe
-from fedrisk.study import HOLDING, Study
+from fedrisk.study import Study
+from fedrisk.study_members import HOLDING
 
 T = TypeVar("T")
 

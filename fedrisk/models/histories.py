@@ -24,7 +24,7 @@ from fedrisk.data.features import LOG_DECADES
 from fedrisk.data.source import TableSource
 from fedrisk.errors import DataError
 from fedrisk.models.series import Series, file_columns
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 Histories = NDArray[np.float32]
 

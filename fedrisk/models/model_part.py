@@ -16,7 +16,7 @@ from fedrisk.errors import StoreError
 from fedrisk.models.index_scale import IndexScale
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.secure.keystream import encode_fields
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 REST = "rest"
 """Name of the sum of all points that are in no theme."""

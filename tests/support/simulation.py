@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.institution import load_institution
-from fedrisk.study import load_study
+from fedrisk.study_file import load_study
 from sim_institutions.institutions import prefecture_offices
 from sim_institutions.random_streams import MONTHS
 

@@ -19,7 +19,7 @@ from fedrisk.recipes.statistics.plan import WHOLE
 from fedrisk.recipes.statistics.question import Named, Only, Question, Term
 from fedrisk.recipes.statistics.settings import owner_of
 from fedrisk.releases.axes import axis_of
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 ASKED, OTHER = "asked", "other"
 """Groups of the categories that WHERE names, and of all others: both are cells, at no further price."""

@@ -10,7 +10,8 @@ from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError
 from fedrisk.recipes.statistics.question import Named, Question
 from fedrisk.recipes.statistics.settings import LevelRule, Short
-from fedrisk.study import BANK, Role, Settings
+from fedrisk.study_members import BANK, Role
+from fedrisk.study_sections import Settings
 from fedrisk.toml_file import near_name
 
 
