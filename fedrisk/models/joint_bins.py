@@ -102,7 +102,10 @@ class _Copula:
         self.unknown = curves.unknown or (False,) * count
         self.sizes = [len(c) - int(u) for c, u in zip(curves.curve, self.unknown, strict=True)]
         self.shares = [[_share(p) for p in class_shares(curves, j)] for j in range(count)]
-        self.order = [np.argsort(c[:s], kind="stable") for c, s in zip(curves.curve, self.sizes, strict=True)]
+        self.order: list[Codes] = [
+            np.argsort(c[:s], kind="stable").astype(np.int64)
+            for c, s in zip(curves.curve, self.sizes, strict=True)
+        ]
         self.cuts = [
             [_cuts(p[:s][o]) for p in pair]
             for pair, s, o in zip(self.shares, self.sizes, self.order, strict=True)
@@ -127,7 +130,7 @@ class _Copula:
     def fitted(self, target: Floats, noise: Floats) -> list[Codes]:
         """Codes of all features, (2 DRAWN,) each, once correlations fit the curves' part of the matrix."""
         spread = np.sqrt(
-            [w @ b[:, 0] ** 2 for w, b in zip(self.curves.weight, self.bases, strict=True)], dtype=float
+            np.array([w @ b[:, 0] ** 2 for w, b in zip(self.curves.weight, self.bases, strict=True)])
         )
         free, slope = self._free(spread), np.outer(spread, spread)
         slope = np.where(free, slope, 1.0)
@@ -143,7 +146,8 @@ class _Copula:
         """Pairs that have a correlation: a holder's columns have none with whether it knows the enterprise."""
         of_known = np.isin(np.arange(len(spread)), list(self.knows.values()))
         tied = (self.owner[:, None] == self.owner) & (of_known[:, None] | of_known)
-        return ~tied & ~np.eye(len(spread), dtype=bool) & (np.outer(spread, spread) > 1e-12)
+        out: NDArray[np.bool_] = ~tied & ~np.eye(len(spread), dtype=bool) & (np.outer(spread, spread) > 1e-12)
+        return out
 
     def codes(self, correlation: Floats) -> list[Codes]:
         """Codes of all features, (2 DRAWN,) each, defaults first."""
@@ -161,7 +165,7 @@ class _Copula:
         """What clipping multiplies each row's part of each feature by, (2 DRAWN, features)."""
         out = np.ones((len(self.weight), len(codes)))
         for institution, radius in self.radii.items():
-            places = np.flatnonzero(self.owner == institution)
+            places = np.flatnonzero(self.owner == institution).tolist()
             norm = np.sqrt(np.sum([self.norms[j][codes[j]] for j in places], axis=0))
             out[:, places] = np.minimum(1.0, radius / np.maximum(norm, 1e-300))[:, None]
         return out

@@ -84,7 +84,9 @@ def _solved(e: Equations, rows: DrawnRows, curves: Curves, linear: Equations) ->
         found = average_weights(equations, likely)
         if not step:
             likely = [p for p, s in zip(every, found.share, strict=True) if s > 1e-3]
-        change = float(np.std(rows.shapes @ (found.mean - mean)) / max(np.std(rows.shapes @ mean), 1e-9))
+        change = float(np.std(rows.shapes @ (found.mean - mean))) / max(
+            float(np.std(rows.shapes @ mean)), 1e-9
+        )
         share = max(share / 2, 0.2) if change > 0.7 * before else share
         before = change
         mean = mean + min(share, FARTHEST / max(change, 1e-9)) * (found.mean - mean)

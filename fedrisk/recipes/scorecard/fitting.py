@@ -211,8 +211,13 @@ def second_release(
         radii=radius,
         share=share,
         bank_share=bank_share,
-        logistic=facts.study.warning is not None,
+        logistic=is_logistic(facts.study),
     )
+
+
+def is_logistic(study: Study) -> bool:
+    """Whether weights are those of a logistic regression: in studies of warnings, whose labels are strong."""
+    return study.warning is not None
 
 
 def owners_of(study: Study, bases: Sequence[Floats], owner: Sequence[str]) -> dict[str, list[int]]:
