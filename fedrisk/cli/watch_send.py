@@ -37,7 +37,7 @@ def watch_send(bank: Place, alert: One = None, watch: Name = None, as_json: AsJs
     found = watches_of(node, watch)
     chosen = list(found.values()) if alert is None else [watch_with(found, alert)]
     lifted = 0
-    left: dict[str, "Undelivered"] = {}
+    left: dict[str, Undelivered] = {}
     for kept in chosen:
         again, untold = send_again(node, kept, alert)
         lifted += again
