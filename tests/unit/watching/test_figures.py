@@ -102,7 +102,9 @@ def test_own_training_rows_come_first(kept, monkeypatch):
     )
     bins = [watched_year.bins(c) for c in watched_year.COLUMNS]
     card = SimpleNamespace(bins=bins, points=[[-20, 5, 5, 5, 30, 5, 5], *[[0] * b.size for b in bins[1:]]])
-    models = SimpleNamespace(has=lambda _: True, part=lambda _: SimpleNamespace(card="{}", calibrated=None, label="distress"))
+    models = SimpleNamespace(
+        has=lambda _: True, part=lambda _: SimpleNamespace(card="{}", calibrated=None, label="distress")
+    )
     monkeypatch.setattr(figures, "development", lambda _node, _part: own)
     monkeypatch.setattr(figures.Scorecard, "from_json", lambda _text: card)
     labels = [SimpleNamespace(name="distress", horizon="6 months", meaning="in trouble", meaning_zh="")]
@@ -178,7 +180,9 @@ def test_losses_are_of_all_active_rows_of_an_enterprise(tmp_path):
     # What is missing counts as 0, and how much is missing is told.
     assert (found.rows, found.no_exposure, found.no_share) == (60, 3, 1)
     assert found.exposure == 47 * 100 + 10 * 300
-    twice, missing = (rows["probability"].reindex(np.array(ids)[k]).sum() for k in (slice(10), [20, 21, 22, 30]))
+    twice, missing = (
+        rows["probability"].reindex(np.array(ids)[k]).sum() for k in (slice(10), [20, 21, 22, 30])
+    )
     assert found.loss == pytest.approx(50 * (rows["probability"].sum() - missing) + 75 * twice)
     for column, value, said in (("lost", 45.0, "write shares"), ("owed", -1.0, "below 0")):
         shutil.rmtree(here.folder / "losses", ignore_errors=True)
