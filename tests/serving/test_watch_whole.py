@@ -79,7 +79,7 @@ def fall(consortium, *places, **serving):
     os.utime(consortium.folder / "tax.csv", (NOW + 60, NOW + 60))
 
 
-def test_months_alerts_and_what_people_do(consortium, fedrisk, tmp_path, monkeypatch):
+def test_months_alerts_and_what_people_do(consortium, fedrisk, tmp_path):
     watched(consortium, "fall = 40", 'file = "alerts.jsonl"')
     nothing = tmp_path / "matured.csv"
     nothing.write_text("id,month,outcome\n")
@@ -120,12 +120,10 @@ def test_months_alerts_and_what_people_do(consortium, fedrisk, tmp_path, monkeyp
     assert code == 0 and "is acknowledged" in out
     code, out, err = fedrisk("watch", "close", bank, found[0]["id"][:8], "--reason", "called", "--who", "B")
     assert code == 0 and "is closed" in out, err
-    monkeypatch.setattr("fedrisk.cli.output.out._width", 80)
     code, out, _ = fedrisk("watch", "alerts", bank)
     assert "E1" in out and "closed" in out
     said = " ".join(out.split())
     assert "score fell by 200 points since 2026-01; limit 40, against the best of 3 months" in said
-    assert max(map(len, out.splitlines())) <= 80
     code, out, _ = fedrisk("watch", "alerts", bank, "--open", "--json")
     assert [a["enterprise"] for a in json.loads(out)["alerts"]] == ["E4"]
     code, _, err = fedrisk("watch", "close", bank, "ffff", "--reason", "x")
