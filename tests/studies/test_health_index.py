@@ -77,7 +77,7 @@ def test_one_question_gives_all_months_that_everybody_knows(world):
     (answer,) = world.ask([months["tax"]["id"].iloc[0]])
     # Histories of 12 months, of which columns look at 6: this month and 6 before it.
     assert [m.ago for m in answer.months] == list(range(7))
-    assert answer.words.startswith("7 months are told, of 18")
+    assert answer.words.startswith("Months told: 7, of 18 asked for")
     assert all(0 <= m.index <= 100 and m.themes == {} for m in answer.months)
 
 
@@ -138,7 +138,7 @@ def test_a_holder_that_allows_no_more_gives_the_newest_alone(world, rules):
     rules("power", index_months=1)
     narrow = world.ask(ids)
     assert [a.months for a in narrow] == [(m,) for m in wide]
-    assert narrow[0].words.startswith("1 month is told, of 18 asked for")
+    assert narrow[0].words.startswith("Months told: 1, of 18 asked for")
 
 
 def test_every_month_counts_as_a_score_at_the_holder_that_gives_it(world, rules):
