@@ -167,7 +167,7 @@ def _asked(
                 purpose=purpose,
             )
             keyed = request.model_copy(update={"key": _key(request)})
-            found, scale = index_answers(node, asking, keyed, store=store, part=part)
+            found, scale = index_answers(node, asking, keyed, store=store, part=part, note=_why)
             answers += found
     except ServiceError as error:
         if error.reason in ("model_unknown", "model_none"):
@@ -180,6 +180,14 @@ def _asked(
         store.close()
     assert scale is not None
     return IndexBody(answers=tuple(answers), scale=scale)
+
+
+def _why(error: BaseException) -> None:
+    """Why nobody could be asked: what the answer's code leaves open."""
+    from fedrisk.cli.output import note
+    from fedrisk.language_patterns import retold
+
+    note(retold(str(error)), style="yellow")
 
 
 def _key(request: object) -> str:

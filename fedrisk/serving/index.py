@@ -33,6 +33,11 @@ from fedrisk.serving.words import AGENT_WORDS, INDEX_WORDS, of_code, of_members
 SECONDS: Final = 10.0
 """Seconds for which the members' answers are waited for."""
 
+NO_HUB: Final = (
+    "this institution has no hub to ask through: name the folder of its node, give node.toml the hub's scoring "
+    "address, or name the members' files on this machine (--members)"
+)
+
 _ANSWERS: Final = TypeAdapter(tuple[IndexAnswer, ...])
 
 
@@ -141,7 +146,7 @@ def _sums(
     asking: Asks | None, request: IndexRequest, part: ModelPart, store: AnswerStore | None, seconds: float
 ) -> Sums:
     if asking is None:
-        raise LaterError("this node has no hub to ask through; give node.toml the hub's scoring address")
+        raise LaterError(NO_HUB)
     how: dict[str, Any] = {}
     key = request.key
     if store is not None and key is not None:

@@ -106,8 +106,8 @@ def _no_asker(node: Node, part: ModelPart, asker: str) -> str:
         return f"model {part.model} is not for {asker}"
     if asker in part.holders:
         return (
-            f"{asker} is named in policy.serving.agents and gives points of model {part.model} itself: from a sum it would "
-            "have the others'"
+            f"{asker} is named in policy.serving.agents and gives points of model {part.model} itself: from a sum it "
+            "would have the others'"
         )
     return not_agents([asker], Listed.of(node))
 
