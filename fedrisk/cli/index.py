@@ -175,6 +175,11 @@ def _asked(
                 f"{node.name} has no operating health index {model} in use; fedrisk model list {node.institution.file} "
                 "shows its models, and fedrisk model deploy puts one to use"
             ) from None
+        if error.reason == "model_state" and purpose:
+            raise ConfigError(
+                f"{node.name} has index {model} in use for no purpose {purpose}; leave --purpose out, or deploy the "
+                "model that serves it"
+            ) from None
         raise ConfigError(f"{error} See fedrisk model list {node.institution.file}") from None
     finally:
         store.close()

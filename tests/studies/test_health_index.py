@@ -322,6 +322,8 @@ def test_the_command_says_who_asks_for_an_index_and_which_are_in_use(world, comm
     none = command(place, "nothing", "x")
     assert none.exit_code == 3 and "no operating health index nothing in use" in none.output
     assert "GET /v1" not in none.output
+    other = command(place, world.part.name, "x", "--purpose", "marketing")
+    assert other.exit_code == 3 and "in use for no purpose marketing" in other.output
     nobody = command(place, world.part.name)
     assert nobody.exit_code == 3 and "name the enterprise" in nobody.output
     away = command(place, world.part.name, "x1", alone=True)
