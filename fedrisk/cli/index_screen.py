@@ -49,8 +49,8 @@ def show_list(answers: Sequence["IndexAnswer"], scale: "ScaleShown") -> None:
 
     told = [a for a in answers if not a.code]
     spans = [months for months in SPANS if any(a.change(months) is not None for a in told)]
-    columns = ("enterprise", "index", "change in 3 months", "change in 12 months")
-    columns = columns[: 2 + len(spans)]
+    columns = ["enterprise", "index", "change in 3 months", "change in 12 months"]
+    del columns[2 + len(spans) :]
     table = plain_table(
         _("{rows:,} enterprises, {told:,} with an index", rows=len(answers), told=len(told)),
         *columns,
