@@ -307,7 +307,9 @@ def _entry(question: Question, rows: Rows, size: int, policy: Policy) -> dict[st
     return {
         **entry,
         "event": "score",
-        "kind": kind_of(part.kind, screening=asked.screening),
+        "kind": kind_of(
+            part.kind, screening=asked.screening, index=part.index is not None, months=rows.months
+        ),
         "protection": protection,
         "rows": rows.given,
     }
