@@ -12,12 +12,13 @@ from sim_institutions.cells import flag
 from sim_institutions.institutions import Office
 from sim_institutions.views.banks import ACTIVE, DISTRESS_LABEL, LATE_LABEL
 
-# Kinds of columns and their keys, of a series that shows sales, and of one that follows them.
+# Kinds of columns and their keys, of a series that shows sales, and of one that follows them. Banks know of distress
+# from its third month on (``since``); a series that follows sales falls later.
 SALES: tuple[Mapping[str, Any], ...] = (
     {"kind": "fall", "months": 3, "before": 12},
     {"kind": "yearly_fall", "months": 3},
     {"kind": "lasting_fall", "months": 9, "before": 6},
-    {"kind": "bunched_fall_evidence", "months": 9, "before": 9},
+    {"kind": "bunched_fall_evidence", "months": 9, "before": 9, "since": 2},
     {"kind": "irregularity", "months": 12},
     {"kind": "unmade_gaps", "months": 9},
     {"kind": "bunching_rise", "months": 6, "before": 9},
@@ -32,7 +33,7 @@ FOLLOWS: tuple[Mapping[str, Any], ...] = (
 KINDS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "invoices": SALES,
     "invoice_amount": (FOLLOWS[1], FOLLOWS[2]),
-    "load": FOLLOWS,
+    "load": tuple({**one, "since": 1} if one["kind"] == "fall_evidence" else one for one in FOLLOWS),
     "headcount": (*FOLLOWS, {"kind": "gaps", "months": 9}),
     "orders": FOLLOWS,
     "payments": FOLLOWS,

@@ -38,8 +38,12 @@ MONTHS = 18
 RECOVERING = 9
 HOLDERS = {"tax_office": "invoices", "power_utility": "load", "social_insurance": "headcount"}
 COLUMNS = {
-    "tax_office": [("bunched_fall_evidence", {}), ("lasting_fall", {}), ("unmade_gaps", {"months": 9})],
-    "power_utility": [("fall_evidence", {}), ("lasting_fall", {})],
+    "tax_office": [
+        ("bunched_fall_evidence", {"since": 2}),
+        ("lasting_fall", {}),
+        ("unmade_gaps", {"months": 9}),
+    ],
+    "power_utility": [("fall_evidence", {"since": 1}), ("lasting_fall", {})],
     "social_insurance": [("fall_evidence", {}), ("lasting_fall", {}), ("gaps", {"months": 9})],
 }
 PLAIN = ("fall", "yearly_fall", "trend", "volatility", "gaps")
