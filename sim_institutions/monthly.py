@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from sim_institutions.cells import flag
+from sim_institutions.index_columns import BURDEN, DENSITY_SERIES, STRAINED, TAX_OFFICE
+from sim_institutions.index_columns import KINDS as INDEX_KINDS
 from sim_institutions.institutions import Office
 from sim_institutions.views.banks import ACTIVE, DISTRESS_LABEL, LATE_LABEL
 
@@ -68,12 +70,14 @@ def monthly(office: Office, months: int) -> Office:
     """The institution with what it has where months go on; months: of its histories, 0 where it has none."""
     if office.bank is not None:
         active = flag(ACTIVE, "the loan is outstanding and not fallen due")
-        return replace(office, series=(), further=(active,), labels=LABELS)
+        return replace(office, series=(), further=(active,), labels=(*LABELS, STRAINED))
+    own: tuple[Mapping[str, Any], ...] = (BURDEN,) if office.name == TAX_OFFICE else ()
     if not months or not office.series:
-        return replace(office, series=())
-    further = tuple(
-        {"name": f"{one['name']}_{kind['kind']}", "history": one["name"], **kind}
-        for one in office.series
-        for kind in KINDS[one["name"]]
+        return replace(office, series=(), further=own)
+    series = (*office.series, *((DENSITY_SERIES,) if own else ()))
+    computed = tuple(
+        {**kind, "name": f"{one['name']}_{kind.get('name', kind['kind'])}", "history": one["name"]}
+        for one in series
+        for kind in (*KINDS.get(one["name"], ()), *INDEX_KINDS.get(one["name"], ()))
     )
-    return replace(office, further=further, history_months=months)
+    return replace(office, series=series, further=(*own, *computed), history_months=months)
