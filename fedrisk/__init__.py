@@ -44,9 +44,9 @@ _PUBLIC = {
     "ReleaseRecord": "fedrisk.releases.record",
     "Results": "fedrisk.results",
     "Scorecard": "fedrisk.models.scorecard",
-    "Column": "fedrisk.data.dictionary",
-    "Label": "fedrisk.data.dictionary",
-    "Member": "fedrisk.study",
+    "Column": "fedrisk.data.column",
+    "Label": "fedrisk.data.label",
+    "Member": "fedrisk.study_members",
     "ScorecardClassifier": "fedrisk.local.classifier",
     "Study": "fedrisk.study_in_code",
     "draft_dictionary": "fedrisk.local.draft",
@@ -87,7 +87,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fedrisk.api import check, edit_card, load_record, load_results, load_study, run, verify_card
-    from fedrisk.data.dictionary import Column, Dictionary, Label, load_dictionary
+    from fedrisk.data.column import Column
+    from fedrisk.data.dictionary import Dictionary, load_dictionary
+    from fedrisk.data.label import Label
     from fedrisk.engine.checked import Check
     from fedrisk.errors import FedriskError
     from fedrisk.exports.export import export_card
@@ -102,8 +104,8 @@ if TYPE_CHECKING:
     from fedrisk.recipe import Recipe
     from fedrisk.releases.record import ReleaseRecord
     from fedrisk.results import Results
-    from fedrisk.study import Member
     from fedrisk.study_in_code import Study
+    from fedrisk.study_members import Member
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,8 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.results import prepare
 from fedrisk.server.run import finished
 from fedrisk.server.runs import Runs, refuse_again, save
-from fedrisk.study import Study, members_named
+from fedrisk.study import Study
+from fedrisk.study_file import members_named
 
 
 def check(

@@ -10,13 +10,15 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
 from fedrisk.errors import ConfigError
 from fedrisk.toml_file import near_name
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _SECRET = ("source", "query", "store")
 _NAME = "must be lower-case letters, digits and _, begin with a letter and have at most 48"
@@ -89,6 +91,27 @@ def broken_rules(
         for text in _texts(loc, items, model, sections):
             lines.append(f"{where}: {text}" if where else text)
     return lines
+
+
+def checked(
+    model: type[Model], content: Mapping[str, Any], *, where: str, sections: Sequence[str] = ()
+) -> Model:
+    """Validate ``content`` as ``model``; ``sections`` are further keys at the top, see `broken_rules`.
+
+    ConfigError with one readable line for each broken rule; values of nested inputs are not repeated in it.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = broken_rules(error, model, content, sections=sections)
+        listed = "\n".join(f"  {line}" for line in lines)
+        raise ConfigError(f"{where} breaks {len(lines)} rule(s):\n{listed}") from None
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """ValueError with all problems, if there are any: one text for pydantic, which `broken_rules` splits into lines."""
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def place(loc: Sequence[int | str], content: Any) -> str:

@@ -46,7 +46,7 @@ from fedrisk.data.place import expand
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import Table, raise_for, read_table
 from fedrisk.errors import ConfigError, DataError, PolicyError
-from fedrisk.file_rules import Stated
+from fedrisk.file_rules import Stated, checked
 from fedrisk.files import PUT_BACK, read_kept, write_atomic
 from fedrisk.findings import Finding
 from fedrisk.home import home as home
@@ -56,7 +56,9 @@ from fedrisk.models.history_file import HistoriesSource, filled, problems_of, re
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
-from fedrisk.study import BANK, DEFAULT_LABEL, HOLDING, WITHOUT_TABLE, Name, Role, checked
+from fedrisk.study import DEFAULT_LABEL
+from fedrisk.study_members import BANK, HOLDING, WITHOUT_TABLE, Role
+from fedrisk.study_sections import Name
 from fedrisk.toml_file import load_toml, toml_text
 from fedrisk.watch_rules import WatchRules
 

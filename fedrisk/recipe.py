@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.findings import Finding
 from fedrisk.privacy.accounting import LABEL_IN_VECTORS
 from fedrisk.protocol.actions import Action
 from fedrisk.releases.plan import Plan
-from fedrisk.study import OTHER_ACTIONS, Settings, Study, checked
+from fedrisk.study import OTHER_ACTIONS, Study
+from fedrisk.study_sections import Settings
 
 if TYPE_CHECKING:
     from fedrisk.clients.attempt import Attempt

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import fedrisk.models.prior as prior
-from fedrisk.data.dictionary import Column
+from fedrisk.data.column import Column
 from fedrisk.data.features import Feature, feature_of
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves

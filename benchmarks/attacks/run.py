@@ -1,4 +1,4 @@
-"""Runs ``fedrisk attack`` and keeps what its attacks came to: ``results.json`` beside this file.
+"""Runs ``fedrisk attack`` and keeps what its attacks came to, each in its place of ``results.json`` beside this file.
 
 Run from the root of the project: ``PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/attacks/run.py [NAMES] [--quick]``.
 """
@@ -28,9 +28,12 @@ def main() -> None:
     command = [sys.executable, "-m", "fedrisk.cli", "attack", *asked.names, "--out", str(out)]
     code = subprocess.run([*command, *(["--quick"] if asked.quick else [])], check=False).returncode
     content = json.loads((out / "attacks.json").read_text(encoding="utf-8"))
-    found = {"quick": content["quick"], "versions": content["versions"]}
-    found |= {one["name"]: summary(one) for one in content["attacks"]}
-    (HERE / "results.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    # Attacks that were not run now keep what they came to; each says whether it was a quick run.
+    file = HERE / "results.json"
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for one in content["attacks"]:
+        found[one["name"]] = {"quick": content["quick"], "versions": content["versions"], **summary(one)}
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for one in content["attacks"]:
         print(one["name"], json.dumps(found[one["name"]]))
     sys.exit(code)

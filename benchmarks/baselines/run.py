@@ -24,7 +24,7 @@ from fedrisk.lab.baselines.measured import measured
 from fedrisk.lab.data_set import load_data_set
 from fedrisk.lab.pooled import pooled
 from fedrisk.lab.split import Split
-from fedrisk.study import load_study
+from fedrisk.study_file import load_study
 
 HERE = Path(__file__).resolve().parent
 SETS = ("default_credit", "sba", "taiwan")

@@ -32,7 +32,8 @@ from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.releases.totals import released_sums, total_shapes
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

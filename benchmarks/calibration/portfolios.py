@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fedrisk.data.features import Feature, features_of
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.recipes import load_study
-from fedrisk.study import BANK, study_from
+from fedrisk.study import study_from
+from fedrisk.study_members import BANK
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

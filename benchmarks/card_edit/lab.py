@@ -24,7 +24,7 @@ from fedrisk.recipes.scorecard.edited import CardSource, CardState  # noqa: E402
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS  # noqa: E402
 from fedrisk.recipes.scorecard.plan import make_plan  # noqa: E402
 from fedrisk.releases.record import ReleaseRecord  # noqa: E402
-from fedrisk.study import BANK  # noqa: E402
+from fedrisk.study_members import BANK  # noqa: E402
 
 Floats = NDArray[np.float64]
 

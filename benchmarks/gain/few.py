@@ -21,7 +21,7 @@ from settings import CACHE, Setting, draw
 from fedrisk.metrics import auc
 from fedrisk.models.champion import bank_alone, fit_champion
 from fedrisk.recipes.scorecard.own_verdict import own_verdict
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 SETS = ("default_credit", "province", "sba", "churn_telecom", "credit_data")
 NOISES = 3

@@ -14,7 +14,7 @@ from fedrisk.metrics import auc
 from fedrisk.models.champion import bank_alone
 from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.evaluation import evaluation_release
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 LEAST_CLASS = 10
 

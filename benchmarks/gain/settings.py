@@ -22,7 +22,8 @@ from emulation import Portfolio
 from portfolios import ROOT, at_epsilon, from_config, half_known, taiwan
 
 from fedrisk.data.features import Feature
-from fedrisk.study import BANK, study_from
+from fedrisk.study import study_from
+from fedrisk.study_members import BANK
 
 CACHE = Path(os.environ.get("FEDRISK_CACHE", "/tmp/fedrisk_gain"))
 

@@ -23,7 +23,7 @@ from settings import Setting, load  # noqa: E402
 
 from fedrisk.recipes.scorecard import verdict  # noqa: E402
 from fedrisk.recipes.scorecard.plan import make_plan  # noqa: E402
-from fedrisk.study import BANK  # noqa: E402
+from fedrisk.study_members import BANK  # noqa: E402
 
 DRAWS = 24
 

@@ -36,7 +36,7 @@ from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS  # noqa: E402
 from fedrisk.recipes.scorecard.plan import make_plan  # noqa: E402
 from fedrisk.recipes.scorecard.score_grid import spans_of  # noqa: E402
 from fedrisk.recipes.scorecard.themes import ScoreSum  # noqa: E402
-from fedrisk.study import BANK  # noqa: E402
+from fedrisk.study_members import BANK  # noqa: E402
 
 NOISE = (1, 2)
 COURT = "court"

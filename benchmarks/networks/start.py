@@ -44,7 +44,8 @@ from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.network.plan import make_plan, mu_of_counts
 from fedrisk.releases.budget import EDGES_SHARE, total_mu
 from fedrisk.releases.gradient_sums import TrainingPlan, training_plan
-from fedrisk.study import BANK, study_from
+from fedrisk.study import study_from
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 SETS = ("default_credit", "sba", "taiwan", "province", "interactions", "correlated")

@@ -13,7 +13,7 @@ from emulation import Emulated, Portfolio
 
 from fedrisk.alignment.matching import HOLD_OUT, TRAINING
 from fedrisk.recipes.scorecard.delivery import Scored
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 
 def banks_of(data: Portfolio, study: Emulated) -> Iterator[tuple[str, Scored]]:

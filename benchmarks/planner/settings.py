@@ -27,7 +27,7 @@ from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.recipes.scorecard.remembering import taken_over
 from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.plan import Plan
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 ENTERPRISES = 100_000
 """Of a simulated province, of which a consortium knows a part; the others are what its card is measured on."""

@@ -26,7 +26,8 @@ from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.scorecard.fitting import Facts, calibrate, card_bins, card_from, second_release
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS
 from fedrisk.recipes.scorecard.plan import make_plan
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 
 @dataclass

@@ -23,7 +23,7 @@ from fedrisk.recipes import recipe_of  # noqa: E402
 from fedrisk.recipes.scorecard import score_grid  # noqa: E402
 from fedrisk.recipes.scorecard.delivery import Scored  # noqa: E402
 from fedrisk.recipes.scorecard.themes import ScoreSum  # noqa: E402
-from fedrisk.study import BANK  # noqa: E402
+from fedrisk.study_members import BANK  # noqa: E402
 
 
 def with_themes(data: Portfolio, themes: Any) -> Portfolio:

@@ -40,6 +40,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fedrisk.alignment.keyed_hash import keyed_hashes
 from fedrisk.errors import ConfigError, DataError, ProtocolError
 
 TRAINING, HOLD_OUT, UNUSED = 0, 1, 2
@@ -178,7 +179,7 @@ def _uses(
         use = np.where(chosen[numbers[name]] == place, TRAINING, UNUSED).astype(np.uint8)
         if inclusion_probability < 1:
             # 53 bits, so that the comparison with a double is exact.
-            drawn = _hash(banks[name], key, _FOR_INCLUSION) >> np.uint64(11)
+            drawn = keyed_hashes(banks[name], key, _FOR_INCLUSION) >> np.uint64(11)
             use[drawn >= np.uint64(inclusion_probability * 2**53)] = UNUSED
         uses[name] = use
     return {name: uses[name] for name in banks}
@@ -231,7 +232,7 @@ def _held_out(
     """Which rows of a bank are held out: by its flags, or else by the draw unless trained on before."""
     if out_of_time is not None:
         return _flags(name, out_of_time[name], len(pseudonyms))
-    drawn = _hash(pseudonyms, key, _FOR_HOLD_OUT) % np.uint64(100) < np.uint64(percent)
+    drawn = keyed_hashes(pseudonyms, key, _FOR_HOLD_OUT) % np.uint64(100) < np.uint64(percent)
     return np.asarray(drawn & ~trained)
 
 
@@ -284,7 +285,7 @@ def _choose_banks(
         # The draw depends only on the pseudonym, so it is the same at all banks of an enterprise.
         several = np.flatnonzero(shared[numbers[name]] > 1)
         rows = numbers[name][several]
-        draw[rows] = _hash(banks[name][several], key, _FOR_BANK) % shared[rows].astype(np.uint64)
+        draw[rows] = keyed_hashes(banks[name][several], key, _FOR_BANK) % shared[rows].astype(np.uint64)
     chosen = np.full(total, -1, dtype=np.int16)
     for place, name in enumerate(names):
         rows = numbers[name]
@@ -311,21 +312,10 @@ def _sample(
         flags = np.zeros(len(uses[name]), np.uint8)
         wanted = math.ceil(len(places) * rows / total)
         if wanted:
-            hashed = _hash(banks[name][places], key, _FOR_SAMPLE)
+            hashed = keyed_hashes(banks[name][places], key, _FOR_SAMPLE)
             flags[places[np.argpartition(hashed, wanted - 1)[:wanted]]] = 1
         out[name] = flags
     return out
-
-
-def _hash(pseudonyms: Pseudonyms, key: bytes, purpose: bytes) -> npt.NDArray[np.uint64]:
-    """Keyed BLAKE2b of each pseudonym as a 64-bit number."""
-    keyed = hashlib.blake2b(digest_size=8, key=key, person=purpose)
-    text, digests = pseudonyms.tobytes(), []
-    for i in range(0, len(text), 32):
-        one = keyed.copy()
-        one.update(text[i : i + 32])
-        digests.append(one.digest())
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def _places(rows: _Rows, total: int) -> _Rows:

@@ -23,7 +23,7 @@ from fedrisk.models.knowledge_file import from_bytes, to_bytes
 from fedrisk.models.memory import remember_counts
 from fedrisk.models.prior import Prior
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
-from fedrisk.study import BANK, HOLDING
+from fedrisk.study_members import BANK, HOLDING
 
 Floats = NDArray[np.float64]
 

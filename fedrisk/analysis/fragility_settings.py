@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fedrisk.study import Settings, checked
+from fedrisk.file_rules import checked
+from fedrisk.study_sections import Settings
 from fedrisk.toml_file import load_toml
 
 LEAST_REFERENCE = 4

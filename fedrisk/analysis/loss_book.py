@@ -18,7 +18,7 @@ from fedrisk.analysis.loss_rules import LossRules, Segment
 from fedrisk.errors import ConfigError
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.releases.statistics import RELEASE, Layout
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 from fedrisk.toml_file import near_name
 
 LEAST_BANKS = 3

@@ -14,7 +14,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedrisk.study import Settings, checked
+from fedrisk.file_rules import checked
+from fedrisk.study_sections import Settings
 from fedrisk.toml_file import load_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]

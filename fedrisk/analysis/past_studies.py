@@ -7,7 +7,8 @@ from fedrisk.analysis.card_sums import CardSums
 from fedrisk.errors import ConfigError
 from fedrisk.models.knowledge import PastStudy
 from fedrisk.releases.record import ReleaseRecord
-from fedrisk.study import DEFAULT_LABEL, HOLDING, Study, study_from
+from fedrisk.study import DEFAULT_LABEL, Study, study_from
+from fedrisk.study_members import HOLDING
 
 KEPT = "kept_by_members"
 """Mark in the context of a record whose members kept their own account of what was released (clients/store)."""

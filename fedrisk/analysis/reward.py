@@ -18,7 +18,9 @@ from fedrisk.analysis.contribution import Contributions
 from fedrisk.analysis.data_quality import Quality
 from fedrisk.analysis.loss_split import apportion
 from fedrisk.errors import ConfigError
-from fedrisk.study import BANK, Settings, checked
+from fedrisk.file_rules import checked
+from fedrisk.study_members import BANK
+from fedrisk.study_sections import Settings
 from fedrisk.toml_file import load_toml
 
 Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

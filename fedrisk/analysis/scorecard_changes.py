@@ -16,7 +16,7 @@ from fedrisk.analysis.ratio_change import Cells
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.releases.record import ReleasedBlock, ReleaseRecord
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 OTHER_BINS = "other_bins"
 """Code: the two studies have other bins of a column."""

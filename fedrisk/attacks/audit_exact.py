@@ -28,7 +28,8 @@ from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS
 from fedrisk.releases.gradient_sums import STEP
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.ring import to_signed
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

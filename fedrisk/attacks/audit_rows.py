@@ -9,7 +9,7 @@ import pandas as pd
 from fedrisk.attacks.audit_settings import SERIES
 from fedrisk.attacks.consortium import Consortium, Run
 from fedrisk.models.binning import Bins
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Row = Mapping[str, Any]
 Values = Mapping[str, Sequence[Any]]

@@ -28,7 +28,7 @@ from fedrisk.recipes.scorecard.fitting import fit_card
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.server.noisy_sums import NoisySums
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 RATE, ROUNDS = 0.12, 8
 

@@ -17,7 +17,7 @@ from fedrisk.attacks.small_province import BANKS
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.protocol.order import uses_digest
 from fedrisk.protocol.payload import Payload
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 if TYPE_CHECKING:
     from fedrisk.attacks.consortium import Consortium

@@ -22,7 +22,7 @@ from fedrisk.attacks.study_in_sums import Parts, Rows, Simulator, Study
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS, calibration_release
 from fedrisk.releases.release import Block, Release
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

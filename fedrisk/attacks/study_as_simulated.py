@@ -15,7 +15,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

@@ -26,7 +26,7 @@ from fedrisk.recipes.scorecard.matrices import table_codes
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.releases.totals import combined, released_sums
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]

@@ -13,8 +13,8 @@ from fedrisk.data.draft.roles import Kind, LabelFound
 from fedrisk.data.draft.write import dictionary_text, read_with
 from fedrisk.data.source import TableSource
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.language import _
-from fedrisk.study import checked
 
 
 @dataclass(frozen=True, kw_only=True)

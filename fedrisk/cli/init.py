@@ -10,7 +10,7 @@ import typer
 from fedrisk.cli.common import Force, Horizon, IdColumn, LabelColumn, Negative, Positive, Query
 from fedrisk.cli.output import tell
 from fedrisk.language import _
-from fedrisk.study import HOLDING, WITHOUT_TABLE
+from fedrisk.study_members import HOLDING, WITHOUT_TABLE
 
 if TYPE_CHECKING:
     from fedrisk.cli.drafting import Hints

@@ -85,10 +85,11 @@ class Key:
 
 def models() -> dict[str, tuple[str, type[BaseModel]]]:
     """By section: its file, and the model that checks it."""
-    from fedrisk import study
     from fedrisk.analysis import fragility_settings, loss_rules, reward
-    from fedrisk.data.dictionary import Column, Dictionary, Label
+    from fedrisk.data.column import Column
+    from fedrisk.data.dictionary import Dictionary
     from fedrisk.data.history_kinds import HistoryKeys
+    from fedrisk.data.label import Label
     from fedrisk.data.source import Part, TableSource
     from fedrisk.deploy.hub_home import HubSettings
     from fedrisk.deploy.node_home import NodeSettings
@@ -104,15 +105,18 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from fedrisk.recipes.statistics.settings import LevelRule, TableRule
     from fedrisk.recipes.statistics.settings import MeasureRule as MeasureOfStudy
     from fedrisk.serving import decision_table, measures
+    from fedrisk.study import Study
+    from fedrisk.study_members import Member
+    from fedrisk.study_sections import WarningRule
     from fedrisk.watch_rules import WatchRules, Webhook
 
-    of_study: dict[str, type[BaseModel]] = {"study": study.Study, "institutions": study.Member}
+    of_study: dict[str, type[BaseModel]] = {"study": Study, "institutions": Member}
     of_study |= {
         name: field.annotation
-        for name, field in study.Study.model_fields.items()
+        for name, field in Study.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
-    of_study |= {"warning": study.WarningRule}
+    of_study |= {"warning": WarningRule}
     of_study |= {recipe.name: recipe.settings for recipe in RECIPES}
     of_study |= {
         "statistics.measures": MeasureOfStudy,

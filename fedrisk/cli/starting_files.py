@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedrisk.data.dictionary import FILL_IN
+from fedrisk.data.dictionary_rules import FILL_IN
 from fedrisk.data.draft.write import CONFIRM, toml
 from fedrisk.errors import ConfigError, StoreError
-from fedrisk.study import HOLDING, WITHOUT_TABLE
+from fedrisk.study_members import HOLDING, WITHOUT_TABLE
 
 _POLICY = """\
 [policy]  # what this institution allows; its own machine refuses the rest

@@ -22,7 +22,8 @@ from fedrisk.protocol.payload import Payload, unpack
 from fedrisk.protocol.statements import Statement, statements_from
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey, SignedKey, pair_secret
-from fedrisk.study import BANK, Study, study_from
+from fedrisk.study import Study, study_from
+from fedrisk.study_members import BANK
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node

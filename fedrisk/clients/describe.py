@@ -23,7 +23,8 @@ from fedrisk.clients.outlet import Charges
 from fedrisk.clients.roster import refuse_strangers, roster_of
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.witness import refuse_marked, stated_heads
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.column import Column
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.features import Feature, features_of, statistic_of, to_stated
 from fedrisk.data.table import Table
 from fedrisk.errors import ConfigError, DataError, PolicyError, ProtocolError, VersionError
@@ -39,7 +40,8 @@ from fedrisk.recipe import Brought, Recipe
 from fedrisk.releases.axes import axis_of
 from fedrisk.releases.plan import Plan
 from fedrisk.secure.identity import EphemeralKey
-from fedrisk.study import BANK, Role, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK, Role
 
 
 class Described(Body):

@@ -16,7 +16,7 @@ from fedrisk.models.knowledge import PastStudy
 from fedrisk.models.member_study import Approval, Budget, MemberStudy, Moved, Served, Signatures
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.payload import unpack
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 OUT, IN = ("sent", "answer", "release"), ("received",)
 """Events of the trail by which something left, or came in, where they name a kind."""

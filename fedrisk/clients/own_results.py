@@ -26,7 +26,7 @@ from fedrisk.files import PUT_BACK, read_json, write_atomic
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.recipe import Recipe
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 MODELS = ("recalibrated", "alone", "local", "personal", "champion", "best")
 """Models whose probabilities may stand beside the shared one's."""

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.clients.label_rate import Labels
-from fedrisk.data.dictionary import Column
+from fedrisk.data.column import Column
 from fedrisk.data.features import Feature
 from fedrisk.data.special import special_values
 from fedrisk.data.table import Table

@@ -15,7 +15,6 @@ learn nothing; the holder learns a number that it could compute itself, or, wher
 The masks are dealt and exchanged with those of the label counts; the holder checks before it goes on.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
+from fedrisk.alignment.keyed_hash import keyed_hashes
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import listed
 from fedrisk.errors import ProtocolError
@@ -177,9 +177,8 @@ def _hashes(attempt: Attempt, check: RowCheck, values: NDArray[np.uint8]) -> NDA
     pair = attempt.pair_secrets(partner)[partner]
     key = HKDF(hashes.SHA256(), 32, salt=None, info=_KEY).derive(pair)
     known = np.flatnonzero(rows >= 0)
-    digests = [hashlib.blake2b(v, key=key, digest_size=8).digest() for v in values[rows[known]]]
     out = np.zeros(len(rows), np.uint64)
-    out[known] = np.frombuffer(b"".join(digests), "<u8")
+    out[known] = keyed_hashes(values[rows[known]], key)
     return out
 
 

@@ -22,7 +22,7 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.protocol.statements import features_of_roles, trainer_rows
 from fedrisk.recipe import MakePlan
 from fedrisk.releases.plan import Plan
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 
 @dataclass(frozen=True, kw_only=True)

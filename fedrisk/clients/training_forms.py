@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from fedrisk.models.trainable import MOST_WEIGHT
 from fedrisk.protocol.form import AttemptId, BlobForm, Body, Digest, Form, Hex, Name, OfAttempt
-from fedrisk.study import MOST_RATE
+from fedrisk.study_sections import MOST_RATE
 
 
 class TrainingPart(Body):

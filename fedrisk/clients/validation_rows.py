@@ -18,7 +18,7 @@ from fedrisk.models.own_rows import OwnRows
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.validation_rows import CalibrationHistogram, ValidationRows
 from fedrisk.releases.totals import checked_totals
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 
 def validation_rows(node: Node, entry: Entry, rows: OwnRows, overrides: Path | None = None) -> ValidationRows:

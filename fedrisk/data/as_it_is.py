@@ -17,9 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from fedrisk.data.column import Column
 from fedrisk.data.column_checks import UNREADABLE, taken_column
 from fedrisk.data.columns import whole_decimals
-from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.source import (
     READING,
     Opened,

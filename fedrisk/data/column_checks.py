@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fedrisk.data.checks import Checks, Severity
-from fedrisk.data.dictionary import Column
+from fedrisk.data.column import Column
 from fedrisk.data.hints import (
     LOOKED_AT,
     REPEATED,

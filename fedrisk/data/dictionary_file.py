@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedrisk.data.dictionary import CATEGORY_ONLY, FILL_IN, NUMBER_ONLY, Column, Label
+from fedrisk.data.column import Column
+from fedrisk.data.column_rules import CATEGORY_ONLY, NUMBER_ONLY
+from fedrisk.data.dictionary_rules import FILL_IN
 from fedrisk.data.draft.write import CONFIRM, remark, toml
+from fedrisk.data.label import Label
 from fedrisk.errors import ConfigError
 
 LABEL, LABELS = "label", "labels"
@@ -271,7 +274,7 @@ def _added(text: str, name: str, settings: Mapping[str, Any], *, by: str, day: s
 
 def _check(name: str, settings: Mapping[str, Any], is_label: bool) -> None:
     """ConfigError with the rules that a column or label breaks."""
-    from fedrisk.study import checked
+    from fedrisk.file_rules import checked
 
     model: type[Column | Label] = Label if is_label else Column
     checked(model, settings, where=f"column {name}" if not is_label else "the label")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.column import Column
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.special import Special, special_problems
 from fedrisk.errors import ConfigError
 

@@ -26,7 +26,8 @@ from fedrisk.data.checks import Check, Checks
 from fedrisk.data.columns import exact_texts, float_texts, holds_text, plain_numbers, whole_decimals
 from fedrisk.data.csv_file import CsvFile
 from fedrisk.data.database import away, failure, opened_query, query_blocks
-from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.place import database_url, expand, refuse_no_file
 from fedrisk.data.recognise import refuse_other_than_parquet
 from fedrisk.data.text import Codes, Notation, Value, marked_text, trim

@@ -27,6 +27,20 @@ RESERVED = ("missing", "other", "unknown")
 """Labels of bins that a feature may have besides."""
 
 
+def special_code(code: object) -> str:
+    """One spelling for a special code, which is a number: -9, -9.0 and " -9 " are all "-9"; a text stays as it is.
+
+    >>> [special_code(v) for v in (-9.0, " -9e0", "99.990", "x")]
+    ['-9', '-9', '99.99', 'x']
+    """
+    text = code.strip() if isinstance(code, str) else code
+    try:
+        number = float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(text)
+    return str(int(number)) if math.isfinite(number) and number == int(number) else str(number)
+
+
 def special_values(special: Special) -> tuple[float, ...]:
     """The codes as numbers, in order.
 

@@ -22,7 +22,8 @@ import pyarrow as pa
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.checks import Check, Checks
 from fedrisk.data.column_checks import checked_column, notation_remedy
-from fedrisk.data.dictionary import ROW_NUMBER, Dictionary, Label
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.hints import (
     DOUBLE_DIGITS,
     category_hint,
@@ -32,6 +33,7 @@ from fedrisk.data.hints import (
     shorter_ids,
     wrapped,
 )
+from fedrisk.data.label import Label
 from fedrisk.data.source import TableSource, by_value, read_source, where
 from fedrisk.data.text import MISSING, Codes, Notation, whole
 from fedrisk.data.typed import numbers, texts_of

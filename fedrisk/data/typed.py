@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fedrisk.data.column import Column
 from fedrisk.data.columns import float_texts
-from fedrisk.data.dictionary import Column
 from fedrisk.data.special import special_values
 from fedrisk.data.text import MISSING, PLAIN, Codes, Notation, number_of, plain_width, trim, whole
 

@@ -17,7 +17,8 @@ from fedrisk.deploy.rotation import signed_by
 from fedrisk.deploy.words import hub_words, words_of
 from fedrisk.errors import EnvelopeError, PolicyError
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import DisplayName, Name, Role
+from fedrisk.study_members import DisplayName, Role
+from fedrisk.study_sections import Name
 
 Certificate = Annotated[str, StringConstraints(max_length=4000), AfterValidator(check_authority)]
 Token = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]

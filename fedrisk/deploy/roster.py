@@ -23,7 +23,8 @@ from fedrisk.display_name import same_to_the_eye
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import PUT_BACK, make_folders, write_atomic
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import DisplayName, Name, Role
+from fedrisk.study_members import DisplayName, Role
+from fedrisk.study_sections import Name
 
 FOLDER = "roster"
 

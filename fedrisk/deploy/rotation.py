@@ -17,7 +17,7 @@ from fedrisk.deploy.keys import node_sign, node_signed
 from fedrisk.deploy.words import words_of
 from fedrisk.errors import EnvelopeError
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 
 class Rotation(Document):

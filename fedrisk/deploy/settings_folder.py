@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.files import private_folder, write_atomic
 from fedrisk.home import resolved
 from fedrisk.layout import Layout
-from fedrisk.study import checked
 from fedrisk.toml_file import load_toml
 
 Settings = TypeVar("Settings", bound=BaseModel)

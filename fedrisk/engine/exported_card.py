@@ -11,7 +11,7 @@ from fedrisk.models.edited_card import FILE as EDITED
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.server.results import CARD_FILE
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 
 def find_exported(

@@ -26,13 +26,15 @@ from fedrisk.clients.label_rate import Labels, labels_of
 from fedrisk.clients.node import Node
 from fedrisk.clients.plausible import column_findings, label_findings
 from fedrisk.data.checks import Check as TableCheck
-from fedrisk.data.dictionary import ROW_NUMBER, Dictionary
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.table import Table, examine_table
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
 from fedrisk.protocol.statements import Statement
 from fedrisk.recipe import Brought, Recipe
-from fedrisk.study import HOLDING, Study
+from fedrisk.study import Study
+from fedrisk.study_members import HOLDING
 
 T = TypeVar("T")
 

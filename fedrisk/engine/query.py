@@ -11,6 +11,7 @@ from fedrisk.data.draft.write import toml
 from fedrisk.engine.check import check_study
 from fedrisk.engine.checked import Check
 from fedrisk.errors import ConfigError, FedriskError
+from fedrisk.file_rules import checked
 from fedrisk.institution import Institution, load_institution
 from fedrisk.recipes import load_study, recipe_of, study_from
 from fedrisk.recipes.statistics.asked import Asked, study_of
@@ -19,7 +20,7 @@ from fedrisk.recipes.statistics.owners import Extras, Known
 from fedrisk.recipes.statistics.plan import counted_rows, layout_of
 from fedrisk.recipes.statistics.question import parse_question
 from fedrisk.releases.statistics import RELEASE
-from fedrisk.study import Study, checked
+from fedrisk.study import Study
 from fedrisk.toml_file import load_toml
 
 PURPOSE = "statistics"

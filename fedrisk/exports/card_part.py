@@ -24,7 +24,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import pairs_of
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 EXTERNAL_POINTS = "external_points"
 """Name of the input with the sum of the holders' points, on the scale of the card."""

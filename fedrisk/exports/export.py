@@ -13,7 +13,7 @@ from fedrisk.exports.python_file import to_python
 from fedrisk.exports.sql import DialectName, to_sql
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Form = Literal["sql", "pmml", "onnx", "python"]
 

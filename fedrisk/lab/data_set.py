@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.files import write_atomic
 from fedrisk.institution import find_institutions
 from fedrisk.lab.data_set_file import file_of, stated_in
@@ -22,7 +23,8 @@ from fedrisk.lab.parties import PartyTable, drawn, from_institutions, from_table
 from fedrisk.lab.simulated import simulated
 from fedrisk.lab.written import write_party
 from fedrisk.recipes import RECIPES, find_recipe
-from fedrisk.study import checked, load_study, study_from
+from fedrisk.study import study_from
+from fedrisk.study_file import load_study
 from fedrisk.toml_file import load_toml
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.source import TableSource
 from fedrisk.data.text import Value
-from fedrisk.study import Expected, Name, Settings
+from fedrisk.study_sections import Expected, Name, Settings
 
 Share = Annotated[float, Field(gt=0, le=1)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fedrisk.institution import find_institutions, load_institution
 from fedrisk.lab.data_set_rules import DataSetFile
 from fedrisk.lab.parties import columns_of
-from fedrisk.study import load_study
+from fedrisk.study_file import load_study
 
 
 @dataclass(frozen=True, kw_only=True)

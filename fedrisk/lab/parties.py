@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.data.dictionary import ROW_NUMBER, Column, Dictionary
+from fedrisk.data.column import Column
+from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import Table, read_table, table_digest
 from fedrisk.errors import ConfigError, DataError

@@ -11,7 +11,8 @@ from fedrisk.errors import DataError
 from fedrisk.institution import load_institution
 from fedrisk.lab.data_set import Prepared
 from fedrisk.lab.split import Split
-from fedrisk.study import BANK, load_study
+from fedrisk.study_file import load_study
+from fedrisk.study_members import BANK
 
 SPLITS = ("training", "holdout")
 

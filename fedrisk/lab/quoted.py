@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from fedrisk.file_rules import checked
 from fedrisk.lab.cell import Row
-from fedrisk.study import Settings, checked
+from fedrisk.study_sections import Settings
 
 
 class Quoted(Settings):

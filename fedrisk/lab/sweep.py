@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.lab.cell import Cell
 from fedrisk.recipes import RECIPES, recipe_named
-from fedrisk.study import Name, Settings, checked
+from fedrisk.study_sections import Name, Settings
 from fedrisk.toml_file import load_toml, near_name
 
 Entry = TypeVar("Entry")

@@ -9,11 +9,11 @@ import pandas as pd
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.source import TableSource
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.files import write_atomic
 from fedrisk.institution import Institution, parquet_of
 from fedrisk.lab.parties import PartyTable, row_ids
 from fedrisk.privacy.policy import Policy
-from fedrisk.study import checked
 
 RESEARCH = "# Public or simulated data: the policy allows research runs, which have no privacy. Never on real data.\n"
 

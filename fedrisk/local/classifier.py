@@ -25,7 +25,7 @@ from fedrisk.local.fit import fit_local_card
 from fedrisk.models.card_pairs import pairs_of
 from fedrisk.models.edited_card import EditedCard
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

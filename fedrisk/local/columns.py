@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedrisk.data.dictionary import MAX_BINS
+from fedrisk.data.column_rules import MAX_BINS
 from fedrisk.data.features import Feature
 from fedrisk.data.special import special_values
 from fedrisk.models.binning import Bins
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 Way = Literal["increasing", "decreasing"]

@@ -15,7 +15,7 @@ from fedrisk.models.directions import follow_directions
 from fedrisk.models.estimator import LabelCounts, fit_curves, posterior_weights, shape_bases
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import FACTOR, Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from fedrisk.models.binning import Bins
 from fedrisk.models.pairs import Pair, PairDesign
 from fedrisk.models.point_errors import point_errors
 from fedrisk.models.scorecard import FACTOR, MOST_POINTS, Scorecard, whole_points
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 Codes = NDArray[Any]

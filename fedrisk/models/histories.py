@@ -18,12 +18,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.column import Column
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.features import LOG_DECADES
 from fedrisk.data.source import TableSource
 from fedrisk.errors import DataError
 from fedrisk.models.series import Series, file_columns
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 Histories = NDArray[np.float32]
 

@@ -20,8 +20,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from fedrisk.data.as_it_is import Taken, Taking
 from fedrisk.data.checks import Check, Checks
+from fedrisk.data.column import Column, stated_column
 from fedrisk.data.column_checks import OUTSIDE, UNREADABLE, taken_column
-from fedrisk.data.dictionary import Column, Dictionary, stated_column
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.history_kinds import HistoryRule, gathered
 from fedrisk.data.place import expand
 from fedrisk.data.source import TableSource

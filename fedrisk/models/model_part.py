@@ -16,7 +16,7 @@ from fedrisk.errors import StoreError
 from fedrisk.models.index_scale import IndexScale
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.secure.keystream import encode_fields
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 REST = "rest"
 """Name of the sum of all points that are in no theme."""
@@ -78,7 +78,7 @@ class ModelPart(BaseModel):
         kind: ``scorecard``, or ``measure``: a sum across institutions that nobody trained.
         name: of the study or measure; version: how many of that name came before it here, and one.
         made: day (UTC). study, attempt: digest and id of the study that made it; empty for measures.
-        purpose: what it serves. label: which outcome it foretells (data/dictionary.Label); None of the one called
+        purpose: what it serves. label: which outcome it foretells (data/label.Label); None of the one called
             ``default``. banks: who may ask. holders: who answers, always all of them.
         institution, role: whose part it is.
         fresh_days: after so many days a row counts as missing.

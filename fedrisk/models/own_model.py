@@ -22,7 +22,7 @@ from fedrisk.models.forest import Forest
 from fedrisk.models.personal import LinearModel
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.stacking import averaged
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

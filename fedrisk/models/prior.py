@@ -32,7 +32,7 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import LabelCounts, fit_curves, with_known
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

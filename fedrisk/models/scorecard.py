@@ -32,7 +32,7 @@ from fedrisk.models.estimator import Curves, LabelCounts
 from fedrisk.models.point_errors import ROUNDING, point_errors
 from fedrisk.models.scale import STANDARD, Scale
 from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]

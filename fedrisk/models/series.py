@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fedrisk.data.dictionary import Column
+from fedrisk.data.column import Column
 from fedrisk.data.text import Value
 
 

@@ -6,7 +6,7 @@ The hub steps by it (server/optimiser); trainers compute the same and refuse ano
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fedrisk.study import Training
+from fedrisk.study_sections import Training
 
 
 @dataclass(frozen=True, kw_only=True)

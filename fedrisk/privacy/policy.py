@@ -16,7 +16,9 @@ from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA, Caps
 from fedrisk.privacy.serving_policy import ServingPolicy
 from fedrisk.privacy.standing import Epsilon, StandingRule, above
-from fedrisk.study import HOLDING, Name, Role, Study
+from fedrisk.study import Study
+from fedrisk.study_members import HOLDING, Role
+from fedrisk.study_sections import Name
 
 
 class Policy(BaseModel):

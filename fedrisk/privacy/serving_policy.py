@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 MONITORING = "portfolio_monitoring"
 """Purpose of scores of a bank's own loans while they run."""

@@ -24,7 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fedrisk.privacy.accounting import epsilon_for, mu_for
 from fedrisk.privacy.ledger.caps import DELTA
-from fedrisk.study import DEFAULT_LABEL, Name, Privacy, Role, Study
+from fedrisk.study import DEFAULT_LABEL, Study
+from fedrisk.study_members import Role
+from fedrisk.study_sections import Name, Privacy
 
 Epsilon = Annotated[float, Field(gt=0, le=100)]
 

@@ -13,7 +13,8 @@ from fedrisk.releases.groups import GROUPS, groups_release
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned, Release
 from fedrisk.releases.statistics import Axis
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 KEY = "evaluation.groups"
 

@@ -14,7 +14,8 @@ from fedrisk.data.history_kinds import HistoryRule
 from fedrisk.data.special import MOST_SPECIAL, MOST_TEXT
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.protocol.form import Body, Count, Digest, Name
-from fedrisk.study import BANK, DEFAULT_LABEL, Role, Study
+from fedrisk.study import DEFAULT_LABEL, Study
+from fedrisk.study_members import BANK, Role
 
 
 class LabelFacts(Body):

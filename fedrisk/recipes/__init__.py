@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fedrisk import study as studies
+from fedrisk import study_file
 from fedrisk.errors import ConfigError
 from fedrisk.protocol.actions import Action
 from fedrisk.recipe import Recipe
@@ -58,5 +59,5 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
 
     Errors: ConfigError for a missing file, bad syntax, a broken rule or an override that is not of that form.
     """
-    study = studies.load_study(path, overrides)
+    study = study_file.load_study(path, overrides)
     return recipe_of(study).checked(study, where=f"study {path}")

@@ -10,7 +10,8 @@ import math
 from collections.abc import Collection, Mapping
 
 from fedrisk.privacy.accounting import SIGMA_MIN, contributor_sigma, mu_for, sigma_for
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 EDGES_SHARE = 0.05
 """Share of mu^2 for the histograms from which bin edges come, where a study has columns without public bins."""

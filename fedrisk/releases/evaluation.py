@@ -5,7 +5,8 @@ import math
 from fedrisk.releases.budget import LABEL_BITS, scaled, sigmas, total_mu
 from fedrisk.releases.groups import planned_groups
 from fedrisk.releases.release import Block, Planned, Release
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 EVALUATION = "evaluation"
 """Name of the release of the hold-out."""

@@ -34,7 +34,8 @@ from fedrisk.errors import ConfigError
 from fedrisk.releases.budget import LABEL_BITS, scaled, sigmas, total_mu
 from fedrisk.releases.release import Block, Planned, Release
 from fedrisk.releases.statistics import Axis
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,8 @@ from typing import Literal
 
 from fedrisk.privacy.spend import Population
 from fedrisk.secure.keystream import Label
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 Ring = Literal["uint16", "uint32", "uint64"]
 

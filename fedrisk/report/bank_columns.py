@@ -18,7 +18,7 @@ from fedrisk.report.curve_figures import said
 from fedrisk.report.figure_style import Plot
 from fedrisk.report.validation_words import stability_index
 from fedrisk.report.words import word
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 MOST_DRAWN = 24
 """Most columns of one owner whose points are drawn; the others are in the card's file."""

@@ -19,7 +19,8 @@ from fedrisk.files import write_atomic
 from fedrisk.language import N_, _
 from fedrisk.report.losses import yuan
 from fedrisk.report.page import render_page
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.study import NO_PRIVACY
+from fedrisk.study_members import BANK
 
 PAGE, TABLE, PLAIN = "contribution.html", "contribution.csv", "contribution.json"
 _WHY = {

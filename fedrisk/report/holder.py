@@ -24,7 +24,7 @@ from fedrisk.report.plain_privacy import guess_words, mu_words
 from fedrisk.report.plots import Plot
 from fedrisk.report.text import number
 from fedrisk.report.words import word
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 DRAWS = 100
 """Draws of what columns were worth: half a second, and the ends of intervals to about a tenth of their width."""

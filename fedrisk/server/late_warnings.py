@@ -25,7 +25,7 @@ from fedrisk.server.noisy_sums import blobs_of
 from fedrisk.server.post import answered, pushed
 from fedrisk.server.results import Results
 from fedrisk.server.runs import Run, Runs
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 log = logging.getLogger("fedrisk")
 

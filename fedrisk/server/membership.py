@@ -22,12 +22,14 @@ from fedrisk.deploy.rotation import Rotation
 from fedrisk.deploy.words import hub_words
 from fedrisk.display_name import same_to_the_eye
 from fedrisk.errors import ConfigError, EnvelopeError, PolicyError
+from fedrisk.file_rules import checked
 from fedrisk.files import PUT_BACK, private_folder, read_json, write_atomic
 from fedrisk.secure.identity import HUB
 from fedrisk.server.acts import next_epoch, note_act, one_at_a_time
 from fedrisk.server.certificates import authorities, renew_server
 from fedrisk.server.hub import Hub
-from fedrisk.study import DisplayName, Name, Role, checked
+from fedrisk.study_members import DisplayName, Role
+from fedrisk.study_sections import Name
 
 INVITATION_DAYS = 14
 """How long an invitation holds."""

@@ -25,7 +25,8 @@ from fedrisk.server.results import (
     finite,
 )
 from fedrisk.server.roster import Roster
-from fedrisk.study import BANK, NO_PRIVACY, Study
+from fedrisk.study import NO_PRIVACY, Study
+from fedrisk.study_members import BANK
 
 CALIBRATION_GROUPS = 12
 """Most groups of the hold-out whose default rate is shown beside the predicted one."""

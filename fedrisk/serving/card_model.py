@@ -19,7 +19,7 @@ from fedrisk.models.card_pairs import with_pair_codes
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.own_model import OwnModel
 from fedrisk.models.scorecard import EXTERNAL, Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 REACH = 3.0
 """Standard deviations of the score to both sides of its mean, between which the scale is shown."""

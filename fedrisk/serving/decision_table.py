@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from fedrisk.study import Name, checked
+from fedrisk.file_rules import checked
+from fedrisk.study_sections import Name
 from fedrisk.toml_file import load_toml
 
 Decision = Literal["accept", "refer", "decline"]

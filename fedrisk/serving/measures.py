@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from fedrisk.errors import ProtocolError, StoreError
+from fedrisk.file_rules import checked
 from fedrisk.models.model_part import ModelPart
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.serving.current import Found
-from fedrisk.study import Name, checked
+from fedrisk.study_sections import Name
 from fedrisk.toml_file import load_toml
 
 MOST_STEPS = 1 << 16

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from fedrisk.errors import ProtocolError
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.serving.codes import OK, ROWS
-from fedrisk.study import Name
+from fedrisk.study_sections import Name
 
 MOST_ROWS = 1000
 """Most rows of one question, and most ids of all its rows."""

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedrisk.data.checks import Checks
+from fedrisk.data.column import Column
 from fedrisk.data.column_checks import checked_column
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.text import PLAIN, Notation
 from fedrisk.models.binning import Bins
 from fedrisk.serving.card_model import CardModel

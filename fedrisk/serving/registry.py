@@ -26,7 +26,7 @@ from fedrisk.models.card_pairs import most_points
 from fedrisk.models.model_part import REST, ModelPart
 from fedrisk.models.readable import READABLE, readable
 from fedrisk.serving.measure_rules import broken_rules
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Follows = Callable[[ModelPart], ModelPart]
 """A part -> the same part as it follows from what the institution itself kept; FedriskError where none does."""

@@ -18,7 +18,7 @@ from fedrisk.serving.ages import AGES
 from fedrisk.serving.kinds import point_columns
 from fedrisk.serving.measures import measure_of, opened
 from fedrisk.serving.messages import Answered
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 
 @dataclass(frozen=True)

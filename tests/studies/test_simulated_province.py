@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from fedrisk.study import load_study
+from fedrisk.study_file import load_study
 from sim_institutions.achievable_accuracy import achievable_accuracy, warning_recall
 from sim_institutions.calibration import BEGIN, END, README, facts
 from sim_institutions.files import write

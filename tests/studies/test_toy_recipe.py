@@ -32,7 +32,8 @@ from fedrisk.server.hub import Hub
 from fedrisk.server.noisy_sums import NoisySums, send_order
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.run import run_study
-from fedrisk.study import Settings, Study
+from fedrisk.study import Study
+from fedrisk.study_sections import Settings
 
 BITS = 8
 

@@ -14,7 +14,8 @@ from fedrisk.recipes.scorecard.plan import make_plan
 from fedrisk.releases.record import ReleaseRecord
 from fedrisk.releases.totals import released_sums, total_shapes
 from fedrisk.secure.identity import IdentityKey
-from fedrisk.study import BANK, study_from
+from fedrisk.study import study_from
+from fedrisk.study_members import BANK
 
 EFFECTS = {"bank": (0.7, 0.3), "tax": (0.9, 0.0), "power": (0.5, 0.2), "court": (0.0, 0.0)}
 """Log-odds by a column's deviation, for each role; the court's columns tell nothing."""

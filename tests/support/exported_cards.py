@@ -12,7 +12,7 @@ from fedrisk.models.calibration import Calibration
 from fedrisk.models.card_pairs import pair_bins, with_pair_codes
 from fedrisk.models.scale import STANDARD, Scale
 from fedrisk.models.scorecard import Scorecard
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 SPECIAL = (("-9", "no record"), ("-8", "it's 无记录"))
 EDGES = (0.1, 0.1 + 0.2, 1 / 3, 1e-300, 7.0, 123456.789, 2.0**53 + 2, 1e17, -0.25)

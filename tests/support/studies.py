@@ -3,7 +3,7 @@
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.features import features_of
 from fedrisk.recipes import study_from
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 SIZES = {"bank": [3, 4], "tax": [5], "power": [2, 2, 3]}
 OWNERS = {"bank": [0, 0, 1], "tax": [2, 2], "power": [3, 4, 4]}

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.institution import Institution
 from fedrisk.recipes import study_from
-from fedrisk.study import checked
 
 STUDY = {
     "name": "s",

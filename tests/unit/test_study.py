@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from fedrisk.errors import ConfigError
 from fedrisk.recipes import load_study, study_from
-from fedrisk.study import BANK, Study, Training, load_toml
-from fedrisk.study import load_study as generic_load_study
+from fedrisk.study import Study
 from fedrisk.study import study_from as generic_study_from
+from fedrisk.study_file import load_study as generic_load_study
+from fedrisk.study_members import BANK
+from fedrisk.study_sections import Training
+from fedrisk.toml_file import load_toml
 
 PLAIN = {
     "name": "s",

@@ -15,7 +15,7 @@ from fedrisk.models.calibration_errors import CalibrationErrors
 from fedrisk.models.own_rows import OwnRows
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.validation_rows import ValidationRows
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE, MasterScale, letters
 from fedrisk.errors import ConfigError
-from fedrisk.study import Settings, checked
+from fedrisk.file_rules import checked
+from fedrisk.study_sections import Settings
 from fedrisk.toml_file import load_toml
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fedrisk.data.dictionary import MAX_BINS
+from fedrisk.data.column_rules import MAX_BINS
 from fedrisk.data.draft import names
 from fedrisk.data.draft.look import RARE, Look
 from fedrisk.data.draft.rounding import COUNT_EDGES, code_edges, outward, quantile, steps, up

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedrisk.data.dictionary import FILL_IN
+from fedrisk.data.dictionary_rules import FILL_IN
 from fedrisk.data.draft.columns import Proposal
 from fedrisk.data.draft.draft import Draft
 from fedrisk.data.draft.look import RARE

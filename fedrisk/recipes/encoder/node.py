@@ -21,7 +21,8 @@ from fedrisk.protocol.payload import Payload
 from fedrisk.recipe import Brought
 from fedrisk.recipes.encoder.plan import make_plan
 from fedrisk.recipes.encoder.settings import EncoderSettings
-from fedrisk.study import HOLDING, Study
+from fedrisk.study import Study
+from fedrisk.study_members import HOLDING
 
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.releases.gradient_sums import check_threshold
-from fedrisk.study import Name, Settings, Study
+from fedrisk.study import Study
+from fedrisk.study_sections import Name, Settings
 
 
 class EncoderSettings(Settings):

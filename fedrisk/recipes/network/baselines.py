@@ -2,7 +2,8 @@
 
 from fedrisk.recipes.network.settings import NetworkSettings
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
-from fedrisk.study import Study, Training
+from fedrisk.study import Study
+from fedrisk.study_sections import Training
 
 
 def baselines(study: Study) -> dict[str, Study]:

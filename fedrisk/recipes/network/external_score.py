@@ -18,7 +18,8 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, DataError, FedriskError, PolicyError
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.network.settings import NetworkSettings
-from fedrisk.study import BANK, HOLDING, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK, HOLDING
 
 COLUMN = "external_score"
 FEATURE = Feature(

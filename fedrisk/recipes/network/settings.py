@@ -14,7 +14,8 @@ from pydantic import (
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.releases.gradient_sums import check_threshold
-from fedrisk.study import Name, Settings, Study
+from fedrisk.study import Study
+from fedrisk.study_sections import Name, Settings
 
 MOST_ODDS = 20.0
 """Largest log-odds of a start's default rate, either way."""

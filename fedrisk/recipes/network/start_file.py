@@ -23,7 +23,8 @@ from fedrisk.server import knowledge
 from fedrisk.server.hub import Hub
 from fedrisk.server.knowledge import Beforehand
 from fedrisk.server.own_run import own_run, refuse_other_label
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 MOST_SOURCE = 200
 

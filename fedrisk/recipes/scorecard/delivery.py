@@ -53,7 +53,8 @@ from fedrisk.recipes.scorecard.told_knowledge import known_of
 from fedrisk.releases.release import Block, Release
 from fedrisk.secure.envelope import open_sealed
 from fedrisk.secure.ring import to_signed
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.study import NO_PRIVACY
+from fedrisk.study_members import BANK
 
 if TYPE_CHECKING:
     from fedrisk.recipes.scorecard.own_models import OwnModels

@@ -49,7 +49,8 @@ from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.record import ReleasedSums, ReleaseRecord
 from fedrisk.releases.release import Release
-from fedrisk.study import BANK, NO_PRIVACY, Study
+from fedrisk.study import NO_PRIVACY, Study
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from fedrisk.errors import ConfigError
 from fedrisk.models.shape_rows import gram_sensitivity, radius_units
 from fedrisk.releases.budget import LABEL_BITS, NOISE_REACH, noise_reach, ring_sigma, scaled, sigmas
 from fedrisk.releases.release import Block, Release
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 CALIBRATION_BINS = 12
 """Score bins of the calibration histogram: few, as each brings noise of its own."""

@@ -60,7 +60,8 @@ from fedrisk.server.noisy_sums import NoisySums, blobs_of, release_edges
 from fedrisk.server.outcome import HubSession, Outcome
 from fedrisk.server.roster import Roster
 from fedrisk.server.summary import pooled
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.study import NO_PRIVACY
+from fedrisk.study_members import BANK
 
 
 def fit(session: HubSession, plan: Plan) -> Outcome:

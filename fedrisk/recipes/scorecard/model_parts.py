@@ -37,7 +37,7 @@ from fedrisk.recipes.scorecard.prepared import (
 from fedrisk.recipes.scorecard.score_grid import given_points, grid_step, is_index, spans_of, sums_of
 from fedrisk.recipes.scorecard.warning_node import keep_threshold, threshold
 from fedrisk.serving import registry
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
 

@@ -58,7 +58,8 @@ from fedrisk.secure.envelope import Context, open_sealed, seal
 from fedrisk.secure.product import Shape, left_share, mask, right_share, with_last
 from fedrisk.secure.product import unpack as unpack_blocks
 from fedrisk.secure.ring import from_signed
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:

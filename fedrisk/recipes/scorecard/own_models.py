@@ -38,7 +38,7 @@ from fedrisk.models.personal import (
 )
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.stacking import averaged, stacking_weights
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 if TYPE_CHECKING:
     from fedrisk.models.champion import Champion

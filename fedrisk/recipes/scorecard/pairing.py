@@ -33,7 +33,8 @@ from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.releases.budget import ring_sigma, sigmas
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Block, Release
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 Codes = Sequence[NDArray[Any]]
 Designs = Mapping[str, PairDesign]

@@ -25,7 +25,8 @@ from fedrisk.releases.edges import edges_release
 from fedrisk.releases.evaluation import planned_evaluation
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Planned
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 MOST_NAMES = 20
 """Columns that a finding names."""

@@ -58,7 +58,8 @@ from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.release import Release
 from fedrisk.releases.totals import checked_totals
 from fedrisk.secure.ring import check_bound
-from fedrisk.study import BANK, NO_PRIVACY
+from fedrisk.study import NO_PRIVACY
+from fedrisk.study_members import BANK
 
 Made = TypeVar("Made")
 

@@ -27,7 +27,7 @@ from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.prepared import told_counts
 from fedrisk.recipes.scorecard.settings import NONE, ScorecardSettings
 from fedrisk.recipes.scorecard.themes import ScoreSum, numbers_of, score_sums, values_of_each
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 REACH = 3.0
 """Standard deviations of a holder's points to both sides of their mean within which an index tells them apart."""

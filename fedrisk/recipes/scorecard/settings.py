@@ -15,7 +15,9 @@ from pydantic import (
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.knowledge_file import MOST_STUDIES
-from fedrisk.study import BANK, Name, Settings, Study, Training
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
+from fedrisk.study_sections import Name, Settings, Training
 
 Part = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}(\.\S.*)?$", max_length=1049)]
 """A holder, or one of its columns: ``tax_office``, ``tax_office.vat_paid``."""

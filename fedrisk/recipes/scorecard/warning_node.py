@@ -39,7 +39,8 @@ from fedrisk.releases.evaluation import EVALUATION
 from fedrisk.releases.record import ReleasedSums
 from fedrisk.releases.totals import checked_totals
 from fedrisk.secure.keystream import encode_fields
-from fedrisk.study import BANK, Name
+from fedrisk.study_members import BANK
+from fedrisk.study_sections import Name
 
 Floats = NDArray[np.float64]
 

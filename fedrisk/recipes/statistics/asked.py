@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedrisk.data.dictionary import Column
+from fedrisk.data.column import Column
 from fedrisk.data.features import Feature, feature_of
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import even_edges
@@ -19,7 +19,7 @@ from fedrisk.recipes.statistics.plan import WHOLE
 from fedrisk.recipes.statistics.question import Named, Only, Question, Term
 from fedrisk.recipes.statistics.settings import owner_of
 from fedrisk.releases.axes import axis_of
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 
 ASKED, OTHER = "asked", "other"
 """Groups of the categories that WHERE names, and of all others: both are cells, at no further price."""

@@ -15,7 +15,8 @@ from fedrisk.recipes.statistics.settings import counted_by
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, Measure
 from fedrisk.secure.group_messages import GroupShape
 from fedrisk.secure.keystream import Label
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from fedrisk.recipes.statistics.settings import (
     owners_of,
 )
 from fedrisk.releases.statistics import Measure
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 
 def cells_owner(study: Study) -> str:

@@ -44,7 +44,8 @@ from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block
 from fedrisk.releases.statistics import RELEASE, Layout, block_name
 from fedrisk.releases.totals import checked_totals
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:

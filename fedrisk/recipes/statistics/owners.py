@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from fedrisk.data.dictionary import Column, Dictionary
+from fedrisk.data.column import Column
+from fedrisk.data.dictionary import Dictionary
 from fedrisk.errors import ConfigError
 from fedrisk.recipes.statistics.question import Named, Question
 from fedrisk.recipes.statistics.settings import LevelRule, Short
-from fedrisk.study import BANK, Role, Settings
+from fedrisk.study_members import BANK, Role
+from fedrisk.study_sections import Settings
 from fedrisk.toml_file import near_name
 
 

@@ -32,7 +32,8 @@ from fedrisk.releases.budget import noise_reach, total_mu
 from fedrisk.releases.plan import Plan
 from fedrisk.releases.release import Block, Planned, Release, Ring
 from fedrisk.releases.statistics import RELEASE, CellTable, Layout, block_name
-from fedrisk.study import BANK, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
 
 BITS = 24
 """Fractional bits of all numbers: a million rounded values in one cell are 3e-5 of the least value off in all."""

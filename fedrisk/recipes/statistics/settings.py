@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 
 from fedrisk.data.features import rising
 from fedrisk.releases.statistics import AFTER, BEFORE
-from fedrisk.study import BANK, Settings, Study
+from fedrisk.study import Study
+from fedrisk.study_members import BANK
+from fedrisk.study_sections import Settings
 
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}\..{1,200}$")]
 """``OWNER.column``; owner is ``bank`` for the banks' common columns, a holder's name, or the name of ``offices``."""

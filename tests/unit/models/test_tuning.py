@@ -1,7 +1,7 @@
 """Tuning: what a study chooses goes before what the recipe takes by default."""
 
 from fedrisk.models.tuning import Tuning
-from fedrisk.study import Training
+from fedrisk.study_sections import Training
 
 
 def test_the_study_chooses_rate_and_optimiser_and_nothing_else():

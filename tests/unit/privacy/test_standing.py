@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.privacy.policy import Policy
 from fedrisk.privacy.standing import StandingRule, above, mu_of
-from fedrisk.study import Privacy, study_from
+from fedrisk.study import study_from
+from fedrisk.study_sections import Privacy
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RULE = {

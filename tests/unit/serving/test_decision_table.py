@@ -8,8 +8,8 @@ import pytest
 
 import fedrisk
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.serving.decision_table import Decisions, expected_loss, load_decisions
-from fedrisk.study import checked
 
 EXAMPLE = Path(fedrisk.__file__).parents[1] / "configs" / "decisions.toml"
 CONTENT = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))

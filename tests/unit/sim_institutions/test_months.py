@@ -9,7 +9,7 @@ import pytest
 from fedrisk.alignment.ids import normalise
 from fedrisk.institution import load_institution
 from fedrisk.recipes.scorecard.settings import ScorecardSettings
-from fedrisk.study import load_study
+from fedrisk.study_file import load_study
 from sim_institutions.__main__ import main
 from support import moving_province
 from support.moving_province import MONTHS, read

@@ -12,7 +12,7 @@ from fedrisk.models.pairs import pairs_sensitivity
 from fedrisk.models.shape_rows import gram_sensitivity, radius_units, shape_rows
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes.scorecard.forms import counts_release
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 from support.studies import study
 
 SEEDS = st.integers(0, 2**32 - 1)

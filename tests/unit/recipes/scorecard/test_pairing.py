@@ -32,7 +32,7 @@ from fedrisk.recipes.scorecard.themes import ScoreSum
 from fedrisk.releases.budget import total_mu
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums
 from fedrisk.report.words import sentence
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 from support.studies import features, study
 
 BINS = 4

@@ -30,7 +30,7 @@ from fedrisk.releases.evaluation import evaluation_release
 from fedrisk.releases.release import products
 from fedrisk.report.words import sentence
 from fedrisk.secure.ring import from_signed, to_range
-from fedrisk.study import BANK
+from fedrisk.study_members import BANK
 from support.studies import OWNERS, RADII, SIZES, features, study
 
 pytestmark = pytest.mark.slow

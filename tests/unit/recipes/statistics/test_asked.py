@@ -4,10 +4,10 @@ import pytest
 
 from fedrisk.data.dictionary import load_dictionary
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.recipes.statistics.asked import study_of
 from fedrisk.recipes.statistics.owners import Extras, Known
 from fedrisk.recipes.statistics.question import parse_question
-from fedrisk.study import checked
 
 
 def dictionary(*columns):

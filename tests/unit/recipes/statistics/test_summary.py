@@ -3,10 +3,10 @@
 import pytest
 
 from fedrisk.errors import ConfigError
+from fedrisk.file_rules import checked
 from fedrisk.recipes.statistics.settings import StatisticsSettings
 from fedrisk.recipes.statistics.summary import summarise
 from fedrisk.server.outcome import Outcome
-from fedrisk.study import checked
 from support.statistics import made_record
 
 
