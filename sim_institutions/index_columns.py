@@ -3,9 +3,10 @@
 The label ``strained``: the account was overdrawn on more than three days of a year, or the bank's own grade is g6 or
 worse. It says how an enterprise fares now, and about every second one has it.
 
-Amounts and numbers of invoices say how large an enterprise is before they say how it fares. So the tax office has two
-ratios: the tax paid as a share of what is invoiced, and how many invoices there are for their mean amount (large
-enterprises write more of them and larger ones).
+Amounts and numbers of invoices say how large an enterprise is before they say how it fares, and the share of load at
+night which sector it is in. So there are ratios: the tax paid as a share of what is invoiced, how many invoices there
+are for their mean amount (large enterprises write more of them and larger ones), and the share of load at night over
+that of the load profile that is published for the sector.
 
 Few columns count, and they say different things: each has noise of its own.
 """
@@ -18,10 +19,10 @@ import numpy as np
 
 from sim_institutions.cells import GRADES
 from sim_institutions.observations import Observations
-from sim_institutions.random_streams import Floats, coarse
+from sim_institutions.random_streams import Floats, coarse, significant
 from sim_institutions.views.banks import STRAINED_LABEL
 
-TAX_OFFICE = "tax_office"
+TAX_OFFICE, POWER_UTILITY = "tax_office", "power_utility"
 OVERDRAWN = 3
 WORST_GRADE = "g6"
 STRAINED: dict[str, Any] = {
@@ -48,6 +49,22 @@ BURDEN: Mapping[str, Any] = {
     "bins": [0.006, 0.009, 0.012, 0.014, 0.016, 0.018, 0.02, 0.0225, 0.025, 0.028, 0.032, 0.037, 0.045, 0.06],
     "direction": "decreasing",
 }
+PROFILE = (0.214, 0.354, 0.241, 0.279)
+"""Share of load at night in the load profiles that the power utility publishes, by sector: constants of no table."""
+NIGHT: Mapping[str, Any] = {
+    "name": "night_ratio",
+    "kind": "number",
+    "unit": "ratio",
+    "meaning": "share of load between 22 and 6 h, over that of the published load profile of its sector",
+    "meaning_zh": "22时至6时用电占比与所属行业公布的标准负荷曲线占比之比",
+    "low": 0,
+    "high": 5,
+    "bins": [0.45, 0.55, 0.63, 0.7, 0.77, 0.84, 0.92, 1.0, 1.08, 1.17, 1.28, 1.4, 1.55, 1.8],
+    "direction": "decreasing",
+}
+OWN: dict[str, tuple[Mapping[str, Any], ...]] = {TAX_OFFICE: (BURDEN,), POWER_UTILITY: (NIGHT,)}
+"""Columns of the tables, by institution."""
+
 DENSITY = "invoice_density"
 DENSITY_SERIES: Mapping[str, Any] = {
     "name": DENSITY,
@@ -74,7 +91,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         "invoices_year_gaps",
         f"{DENSITY}_level",
     ),
-    "power_utility": ("night_share", "late_bills", "load_level", "load_yearly_fall"),
+    "power_utility": ("night_ratio", "late_bills", "load_level", "load_yearly_fall"),
     "social_insurance": (
         "staff_turnover",
         "headcount_level",
@@ -89,7 +106,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
 
 FOR_INDEX: dict[str, tuple[str, ...]] = {
     "tax_office": ("tax_burden", "invoices_level", "invoices_year_gaps", f"{DENSITY}_level"),
-    "power_utility": ("load_level",),
+    "power_utility": ("night_ratio", "load_level"),
     "social_insurance": ("headcount_level", "headcount_year_gaps"),
 }
 """Columns that other studies leave out."""
@@ -99,6 +116,8 @@ def with_index(office: str, found: Observations) -> Observations:
     """What an institution observes, with what it makes of its own records for an index."""
     if "overdraft_days" in found.columns:
         return replace(found, columns={**found.columns, STRAINED_LABEL: _strained(found)})
+    if office == POWER_UTILITY:
+        return replace(found, columns={**found.columns, "night_ratio": _night_ratio(found)})
     if office != TAX_OFFICE:
         return found
     paid, amount = found.numbers("tax_paid"), found.numbers("invoice_amount")
@@ -133,3 +152,11 @@ def _strained(found: Observations) -> Floats:
     worst = grade >= GRADES.index(WORST_GRADE)
     strained: Floats = ((found.numbers("overdraft_days") > OVERDRAWN) | worst).astype(np.float32)
     return strained
+
+
+def _night_ratio(found: Observations) -> Floats:
+    """Unknown where the sector is."""
+    sector = found.codes("sector")
+    usual = np.where(sector >= 0, np.array(PROFILE, np.float32)[sector], np.float32(np.nan))
+    ratio: Floats = significant(found.numbers("night_share") / usual, 3)
+    return ratio

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from sim_institutions.cells import flag
-from sim_institutions.index_columns import BURDEN, DENSITY_SERIES, STRAINED, TAX_OFFICE
+from sim_institutions.index_columns import DENSITY_SERIES, OWN, STRAINED, TAX_OFFICE
 from sim_institutions.index_columns import KINDS as INDEX_KINDS
 from sim_institutions.institutions import Office
 from sim_institutions.views.banks import ACTIVE, DISTRESS_LABEL, LATE_LABEL
@@ -71,10 +71,10 @@ def monthly(office: Office, months: int) -> Office:
     if office.bank is not None:
         active = flag(ACTIVE, "the loan is outstanding and not fallen due")
         return replace(office, series=(), further=(active,), labels=(*LABELS, STRAINED))
-    own: tuple[Mapping[str, Any], ...] = (BURDEN,) if office.name == TAX_OFFICE else ()
+    own = OWN.get(office.name, ())
     if not months or not office.series:
         return replace(office, series=(), further=own)
-    series = (*office.series, *((DENSITY_SERIES,) if own else ()))
+    series = (*office.series, *((DENSITY_SERIES,) if office.name == TAX_OFFICE else ()))
     computed = tuple(
         {**kind, "name": f"{one['name']}_{kind.get('name', kind['kind'])}", "history": one["name"]}
         for one in series

@@ -25,7 +25,8 @@ def prepare(folder: Path, *, serving: str = SERVING) -> None:
     """Put other rules of serving into the institutions' files; once more changes nothing."""
     for file in sorted((folder / "institutions").glob("*.toml")):
         before, _, after = file.read_text("utf-8").partition("[policy.serving]\n")
-        file.write_text(f"{before}[policy.serving]\n{serving}\n\n{after[after.index('[') :]}", "utf-8")
+        after = after[after.index("\n[") :]
+        file.write_text(f"{before}[policy.serving]\n{serving}\n{after}", "utf-8")
 
 
 def study(folder: Path, *, index: str, epsilon: float) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sim_institutions.cells import GRADES
+from sim_institutions.geography import SECTORS
 from sim_institutions.index_columns import COUNTED, DENSITY, FOR_INDEX, left_out, with_index
 from sim_institutions.observations import Category, Observations
 
@@ -38,6 +39,18 @@ def test_ratios_of_the_tax_office():
     )
     np.testing.assert_allclose(found.numbers("tax_burden"), [0.03, NAN], rtol=1e-6)
     np.testing.assert_allclose(found.histories[DENSITY], [[1.5, 0, NAN], [1, 2, 4]])
+
+
+def test_load_at_night_for_the_sector():
+    power = Observations(
+        np.arange(3),
+        {
+            "night_share": np.array([0.107, 0.354, 0.3], np.float32),
+            "sector": Category(np.array([0, 1, -1]), SECTORS),
+        },
+    )
+    found = with_index("power_utility", power).numbers("night_ratio")
+    np.testing.assert_allclose(found, [0.5, 1.0, NAN], rtol=1e-6)
 
 
 def test_other_offices_stay_as_they_are():
