@@ -158,5 +158,5 @@ def _night_ratio(found: Observations) -> Floats:
     """Unknown where the sector is."""
     sector = found.codes("sector")
     usual = np.where(sector >= 0, np.array(PROFILE, np.float32)[sector], np.float32(np.nan))
-    ratio: Floats = significant(found.numbers("night_share") / usual, 3)
+    ratio: Floats = significant((found.numbers("night_share") / usual).astype(np.float32), 3)
     return ratio
