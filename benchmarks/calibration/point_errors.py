@@ -27,7 +27,9 @@ LEAST, MOST = 0.92, 0.995
 
 def with_public_bins(data: Portfolio) -> Portfolio:
     """The same with the bins of a fit to all rows, so that two fits have the same: for research."""
-    bins = emulate(at_epsilon(data, float("inf")), holdout=0, noise=0).bins
+    bins = [
+        b for b in emulate(at_epsilon(data, float("inf")), holdout=0, noise=0).bins if b.feature.is_column
+    ]
     pairs = zip(data.features, bins, strict=True)
     fixed = tuple(replace(f, bins=b.edges) if f.private_edges and b.edges else f for f, b in pairs)
     return replace(data, features=fixed)

@@ -27,6 +27,7 @@ from fedrisk.metrics import auc
 from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
 from fedrisk.models.history_columns import compute
+from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes.scorecard.plan import SHARES
 from fedrisk.releases.budget import split
@@ -134,8 +135,13 @@ class Card:
         return np.sum([w[b.codes(month.columns[k][3])] for w, b, k in parts], axis=0)
 
 
-def fitted(month: Month, chosen: list[int], rows: np.ndarray, epsilon: float, seed: int) -> Card:
-    """The scorecard's estimator on ``rows``, with the noise of a bank and of a holder on every sum."""
+def fitted(
+    month: Month, chosen: list[int], rows: np.ndarray, epsilon: float, seed: int, logistic: bool
+) -> Card:
+    """The scorecard's estimator on ``rows``, with the noise of a bank and of a holder on every sum.
+
+    logistic: by the step that studies of warnings have, else by the linear one of other scorecards.
+    """
     rng, y = np.random.default_rng(seed), month.distress[rows].astype(int)
     mu = split(np.inf if np.isinf(epsilon) else mu_for(epsilon, DELTA), SHARES, without=("edges",))
     columns = [month.columns[k] for k in chosen]
@@ -164,10 +170,9 @@ def fitted(month: Month, chosen: list[int], rows: np.ndarray, epsilon: float, se
     gram = psi.T @ psi
     noise_sd = sum(r * r for r in radii.values()) / mu["gram"]
     noise = np.triu(rng.normal(size=gram.shape), 1) * noise_sd
-    weights = es.fit_weights(
-        bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2)
-    )
-    return Card(bins, list(weights))
+    sums = bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2)
+    equations = logistic_equations(*sums, owners) if logistic else es.moment_equations(*sums)
+    return Card(bins, list(es.weights_from(equations, bases, curves).contributions))
 
 
 def figures(month: Month, score: np.ndarray, rows: np.ndarray) -> dict[str, object]:
@@ -267,6 +272,7 @@ def main() -> None:
     parser.add_argument(
         "--every", action="store_true", help="distress from its first month on, not from its third"
     )
+    parser.add_argument("--step", choices=("linear", "logistic"), default="logistic")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     months = {name: month_of(given.province, name, given.every) for name in ("development", *given.months)}
@@ -279,7 +285,7 @@ def main() -> None:
     for name, chosen in sets(made).items():
         for epsilon in given.epsilon:
             for seed in given.noise if np.isfinite(epsilon) else [0]:
-                card = fitted(made, chosen, training, epsilon, seed)
+                card = fitted(made, chosen, training, epsilon, seed, given.step == "logistic")
                 for on, month in months.items():
                     held = ~training if on == "development" else np.ones(len(month.distress), bool)
                     found = figures(month, card.score(month, chosen), held)

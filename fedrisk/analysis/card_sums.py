@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord
 from fedrisk.study_members import BANK, HOLDING
 
 Floats = NDArray[np.float64]
+
+LOGISTIC = "logistic"
+"""How a record's Gram matrix says that weights are those of a logistic regression; others say nothing."""
 
 KNOWLEDGE = "knowledge"
 """Under what a record keeps what its study knew beforehand, as the file of `fedrisk.models.knowledge_file`."""
@@ -139,7 +142,7 @@ class CardSums:
 
     bins: of all features. counts: of the columns; both counts as one, where they were counted a second time. bases:
     shape columns of every feature, and second: their Gram matrix; none where positives are few. prior: curves known
-    from elsewhere.
+    from elsewhere. logistic: whether weights are those of a logistic regression (models/logistic_step).
     """
 
     bins: tuple[Bins, ...]
@@ -147,13 +150,14 @@ class CardSums:
     bases: tuple[Floats, ...] = ()
     second: GramMatrix | None = None
     prior: Prior | None = None
+    logistic: bool = False
 
     @classmethod
     def of(cls, record: ReleaseRecord) -> "CardSums":
         """From a study's record, with what it remembered; ConfigError where it is of another recipe, or has no card."""
         own, known = cls.released(record), knowledge_of(record)
         counts, bases, second = with_memory(known, own.bins, own.counts, own.bases, own.second)
-        return cls(bins=own.bins, counts=counts, bases=bases, second=second, prior=known.prior)
+        return replace(own, counts=counts, bases=bases, second=second, prior=known.prior)
 
     @classmethod
     def released(cls, record: ReleaseRecord) -> "CardSums":
@@ -170,7 +174,8 @@ class CardSums:
             owner = [b.feature.institution for b in bins]
             bases = _bases_of(gram, bins, counts)
             second = gram_matrix(gram, bases, owner, gram.about["share"], gram.about.get("bank_share"))
-        return cls(bins=tuple(bins), counts=counts, bases=bases, second=second)
+        logistic = gram is not None and gram.about.get("weights") == LOGISTIC
+        return cls(bins=tuple(bins), counts=counts, bases=bases, second=second, logistic=logistic)
 
 
 def _bases_of(gram: ReleasedSums, bins: Sequence[Bins], counts: LabelCounts) -> tuple[Floats, ...]:

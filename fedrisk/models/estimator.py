@@ -34,7 +34,7 @@ from scipy.linalg import block_diag, cho_factor, cho_solve
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
 from fedrisk.models.smoothing import Smooth, prior_precision, shared_beliefs, shift_modes, smooth_log_odds
-from fedrisk.models.weight_priors import SLOPE, agrees, candidate_priors, known_weights
+from fedrisk.models.weight_priors import SLOPE, Candidate, agrees, candidate_priors, known_weights
 
 Floats = NDArray[np.float64]
 
@@ -397,11 +397,14 @@ def posterior_weights(
         gram: noisy Psi' Psi, shape (M, M), symmetric; entries within a feature are ignored.
         gram_variance: noise variance of each entry, shape (M, M); entries within a feature are ignored.
     """
-    e = moment_equations(bases, counts, curves, gram, gram_variance)
-    first = e.first
-    mean, covariance, freedom = _averaged(e)
+    return weights_from(moment_equations(bases, counts, curves, gram, gram_variance), bases, curves)
+
+
+def weights_from(e: Equations, bases: Sequence[Floats], curves: Curves) -> Weights:
+    """Weights of the shape columns by their equations, and the contributions that they make."""
+    mean, _, covariance, freedom = average_weights(e)
     if len(curves.freedom):
-        freedom += SLOPE * float(mean[first] @ curves.freedom)
+        freedom += SLOPE * float(mean[e.first] @ curves.freedom)
     return Weights(weighed(bases, curves, mean), mean, covariance, freedom)
 
 
@@ -470,12 +473,22 @@ def _moment_noise(base: Floats, counts: LabelCounts, feature: int) -> Floats:
     return out
 
 
-def _averaged(e: Equations) -> tuple[Floats, Floats, float]:
-    """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance.
+class Averaged(NamedTuple):
+    """Weights averaged over candidate priors, (M,), each prior's share of the evidence, and what errors follow from.
 
-    Last the effective number of parameters: the trace of what fits the moment (Hastie & Tibshirani 1990).
+    covariance: (M, M). freedom: effective number of parameters, the trace of what fits the moment (Hastie & Tibshirani
+    1990).
     """
-    candidates = candidate_priors(e.first, e.known)
+
+    mean: Floats
+    share: Floats
+    covariance: Floats
+    freedom: float
+
+
+def average_weights(e: Equations, candidates: Sequence[Candidate] | None = None) -> Averaged:
+    """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance."""
+    candidates = candidate_priors(e.first, e.known) if candidates is None else candidates
     evidences, means = [], []
     for prior, expected, belief in candidates:
         factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
@@ -492,7 +505,7 @@ def _averaged(e: Equations) -> tuple[Floats, Floats, float]:
             factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
             gain += likely * cho_solve(factor, e.design * prior).T
     noise = e.design + e.moment_noise + np.diag(e.gram_noise @ mean**2)
-    return mean, gain @ noise @ gain.T, float((gain * e.design.T).sum())
+    return Averaged(mean, share, gain @ noise @ gain.T, float((gain * e.design.T).sum()))
 
 
 def cover(

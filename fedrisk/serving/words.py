@@ -8,7 +8,10 @@ from typing import Final
 
 WORDS: Final[Mapping[str, str]] = {
     # Of one member, for the whole question.
-    "away": "it is not connected to the hub. A score needs all its members; ask again in a minute",
+    "away": (
+        "it is not connected to the hub, or not named with --members. A score needs all its members; ask again in a "
+        "minute"
+    ),
     "late": "it did not answer in time. A score needs all its members; ask again in a minute",
     "version": "it has another version of fedrisk than this node. Have the older of the two upgraded",
     "form": "it could not read the question, or its model asks for something else. Tell who runs this node",

@@ -17,6 +17,7 @@ from fedrisk.engine.kept_parts import follows
 from fedrisk.errors import PeerError, ProtocolError, VersionError
 from fedrisk.protocol.payload import Payload, unpack
 from fedrisk.recipes.scorecard import warning_node
+from fedrisk.recipes.scorecard.fitting import refit
 from fedrisk.recipes.scorecard.warning_node import ALIKE, NAME, warn
 from fedrisk.report.operator import selection
 from fedrisk.report.warning_words import own_rows as rows_of_own
@@ -69,6 +70,13 @@ def test_the_study_is_about_its_label_and_no_other(consortium, run):
     assert run.study.format == 3 and run.study.evaluation.bins == 40
     facts = run.results.institutions["alfa"].label
     assert {k: facts[k] for k in ("name", *WORDS)} == {"name": "distress", **WORDS}
+
+
+def test_its_record_says_by_which_step_weights_are_found_and_gives_the_card_again(run):
+    record = run.results.record
+    gram = record.find("gram")
+    assert gram is not None and gram.about["weights"] == "logistic"
+    assert refit(record).points == run.results.card.points
 
 
 def test_earlier_versions_refuse_such_a_study(run, monkeypatch):

@@ -175,7 +175,9 @@ def _fitted(
         second = edited_gram(sums.second, sums.bases, features, bases, source.curves)
     bounds = [Bound(k, o.way, o.steps) for k, (_, o) in enumerate(features) if o.way]
     own = None if rounded is None else rounded[: len(bins)]
-    card = fit_card(source.study, bins, counts, second, bases, own, sums.prior, bounds)
+    card = fit_card(
+        source.study, bins, counts, second, bases, own, sums.prior, bounds, logistic=sums.logistic
+    )
     card = _with_pairs(source, card, features, dropped, rounded)
     return replace(card, notice=NO_PRIVACY) if source.research else card
 

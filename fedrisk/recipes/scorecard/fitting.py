@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.analysis.card_sums import (
+    LOGISTIC,
     CardSums,
     columns_of,
     combine_recount,
@@ -31,13 +32,14 @@ from fedrisk.models.estimator import (
     LabelCounts,
     few_positives,
     moment_equations,
-    posterior_weights,
     radii,
     shape_bases,
     stronger_half,
+    weights_from,
     with_known,
 )
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
+from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.models.memory import Remembered, remember_counts
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.prior import Prior
@@ -138,7 +140,8 @@ class Second:
 
     chosen: features that are counted again, by role, where positives are few. Otherwise bases: of all features,
     (bins, k) each; radii: greatest norm of each role's part of a shape row; share: brings the matrix of a sample to the
-    scale of the counts; bank_share: the same for entries of banks, in which rows without a label are zeros.
+    scale of the counts; bank_share: the same for entries of banks, in which rows without a label are zeros. logistic:
+    whether weights are those of a logistic regression (models/logistic_step).
     """
 
     release: Release
@@ -147,6 +150,7 @@ class Second:
     radii: dict[str, float] = field(default_factory=dict)
     share: float = 1.0
     bank_share: float = 1.0
+    logistic: bool = False
 
     @property
     def about(self) -> dict[str, Any]:
@@ -154,8 +158,9 @@ class Second:
         if self.chosen is not None:
             return {"chosen": self.chosen}
         banks = {} if self.bank_share == self.share else {"bank_share": self.bank_share}
+        weights = {"weights": LOGISTIC} if self.logistic else {}
         bases = [b.tolist() for b in self.bases]
-        return {"share": self.share, **banks, "radii": self.radii, "bases": bases}
+        return {"share": self.share, **banks, **weights, "radii": self.radii, "bases": bases}
 
 
 def second_release(
@@ -201,7 +206,19 @@ def second_release(
     release = gram_release(
         facts.study, owners, {r: radius[r] for r in owners}, facts.sampled, facts.plan.mu("gram")
     )
-    return Second(release=release, bases=bases, radii=radius, share=share, bank_share=bank_share)
+    return Second(
+        release=release,
+        bases=bases,
+        radii=radius,
+        share=share,
+        bank_share=bank_share,
+        logistic=is_logistic(facts.study),
+    )
+
+
+def is_logistic(study: Study) -> bool:
+    """Whether weights are those of a logistic regression: in studies of warnings, whose labels are strong."""
+    return study.warning is not None
 
 
 def owners_of(study: Study, bases: Sequence[Floats], owner: Sequence[str]) -> dict[str, list[int]]:
@@ -273,11 +290,14 @@ def fit_card(
     rounded: Sequence[Sequence[int]] | None = None,
     prior: Prior | None = None,
     bounds: Sequence[Bound] = (),
+    *,
+    logistic: bool = False,
 ) -> Scorecard:
     """The scorecard; without a Gram matrix the curves are added up as they are (few positives).
 
     counts: of the columns; both counts as one, where they were counted a second time. rounded: points as another
     machine rounded them. prior: curves that are known from elsewhere. bounds: signs and shapes that an edit forces.
+    logistic: whether weights are those of a logistic regression (models/logistic_step).
     """
     curves = curves_of(counts, bins, prior)
     counts = with_known(counts, bins)
@@ -288,9 +308,13 @@ def fit_card(
         return Scorecard.from_weights(
             study, bins, shaped, counts, curves, errors=errors, freedom=freedom, rounded=rounded
         )
-    weights = posterior_weights(bases, counts, curves, second.gram, second.variance)
+    released = bases, counts, curves, second.gram, second.variance
+    if logistic:
+        equations = logistic_equations(*released, [b.feature.institution for b in bins])
+    else:
+        equations = moment_equations(*released)
+    weights = weights_from(equations, bases, curves)
     if bounds:
-        equations = moment_equations(bases, counts, curves, second.gram, second.variance)
         weights = bounded_weights(weights, equations, bases, curves, bins, bounds)
     errors = contribution_errors(curves, bases, weights)
     shaped = follow_directions(bins, weights.contributions, errors)
@@ -324,7 +348,9 @@ def card_from(
 def card_of(study: str, sums: CardSums, rounded: Sequence[Sequence[int]] | None = None) -> Scorecard:
     """The scorecard of all sums, without pairs. rounded: points as another machine rounded them."""
     first = None if rounded is None else rounded[: len(sums.bins)]
-    return fit_card(study, sums.bins, sums.counts, sums.second, sums.bases, first, sums.prior)
+    return fit_card(
+        study, sums.bins, sums.counts, sums.second, sums.bases, first, sums.prior, logistic=sums.logistic
+    )
 
 
 def sums_from(
@@ -338,7 +364,14 @@ def sums_from(
     else:
         matrix = gram_matrix(released, second.bases, owner, second.share, second.bank_share)
     counts, bases, matrix = with_memory(facts.known, bins, counts, second.bases, matrix)
-    return CardSums(bins=tuple(bins), counts=counts, bases=bases, second=matrix, prior=facts.known.prior)
+    return CardSums(
+        bins=tuple(bins),
+        counts=counts,
+        bases=bases,
+        second=matrix,
+        prior=facts.known.prior,
+        logistic=second.logistic,
+    )
 
 
 def refit(record: ReleaseRecord) -> Scorecard:

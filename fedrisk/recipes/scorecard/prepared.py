@@ -39,6 +39,7 @@ from fedrisk.recipes.scorecard.fitting import (
     calibrate,
     card_bins,
     card_of,
+    is_logistic,
     owners_of,
     second_release,
     sums_from,
@@ -366,6 +367,7 @@ def _second(attempt: Attempt) -> Second:
         radii=state.radii,
         share=state.share,
         bank_share=state.bank_share,
+        logistic=is_logistic(attempt.study),
     )
 
 

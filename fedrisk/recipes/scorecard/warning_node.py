@@ -54,9 +54,9 @@ Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 
 
 class Told(OfAttempt):
-    """Of the totals: what the banks signed of them so far, by name."""
+    """Of the totals: what the banks signed of them so far, by name; nothing in the first message."""
 
-    signed: Annotated[dict[Name, Signature], Field(max_length=100, default_factory=dict)]
+    signed: Annotated[dict[Name, Signature], Field(max_length=100)]
 
 
 def warn(node: Node, request: Payload) -> Payload:
