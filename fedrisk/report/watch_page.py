@@ -61,6 +61,7 @@ def _rendered(f: MonthFigures) -> str:
         released=any(v == "released" for v in f.development.values()),
         grades=[] if f.back_test is None else _grades(f.back_test),
         cohorts=_cohorts(f),
+        warned=_warned(f),
         agreement=_agreement(f),
         swaps=[] if f.contest is None else _swaps(f.contest),
         unscored=[(code, f.unscored.words.get(code, ""), count(n)) for code, n in f.unscored.counts.items()],
@@ -242,6 +243,21 @@ def _cohorts(f: MonthFigures) -> list[tuple[str, ...]]:
             of_kind("watch", "matured") if c.matured else of_kind("watch", "not matured"),
         )
         for c in reversed(f.cohorts)
+    ]
+
+
+def _warned(f: MonthFigures) -> list[tuple[str, ...]]:
+    return [
+        (
+            one.month,
+            str(one.score),
+            count(one.without),
+            words.share(one.false_alarms),
+            count(one.cases),
+            words.share(one.recall),
+            of_kind("watch", "matured") if one.matured else of_kind("watch", "not matured"),
+        )
+        for one in reversed(f.warned)
     ]
 
 

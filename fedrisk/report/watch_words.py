@@ -9,7 +9,9 @@ from fedrisk.analysis.watch.challenge import Contest
 from fedrisk.analysis.watch.drift_alarms import POWER, Drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures
 from fedrisk.analysis.watch.portfolio import MonthRisk
+from fedrisk.analysis.watch.warned import Warned
 from fedrisk.language import _, either, language, listed, of_kind
+from fedrisk.models.warning_point import Interval
 from fedrisk.report import watch_alert_words as alert_words
 from fedrisk.report.validation_words import chance, count, percent
 
@@ -21,7 +23,7 @@ MOST_NAMED = 5
 
 def verdicts(f: MonthFigures) -> list[Said]:
     """What a risk officer reads first."""
-    return [*_alerts(f), *_drift(f), *_tested(f), *_fought(f), *_unscored(f)]
+    return [*_alerts(f), *_drift(f), *_tested(f), *_warned(f), *_fought(f), *_unscored(f)]
 
 
 def _alerts(f: MonthFigures) -> list[Said]:
@@ -106,6 +108,47 @@ def _tested(f: MonthFigures) -> list[Said]:
         )
         return [(text, "")]
     return [(_("Loans of {month}: defaults by grade are as predicted.", month=month), "")]
+
+
+def _warned(f: MonthFigures) -> list[Said]:
+    found = f.warnings
+    if found is None or found.against not in ("more", "fewer"):
+        return []
+    more = _("Loans of {month}: more false alarms than its study states.", month=found.month)
+    fewer = _("Loans of {month}: fewer false alarms than its study states.", month=found.month)
+    return [(more, "alarm") if found.against == "more" else (fewer, "doubt")]
+
+
+def warned(found: Warned) -> list[str]:
+    """What the warnings of a month came to, beside what the study states of the threshold."""
+    said = {"month": found.month, "score": found.score, "without": found.without, "cases": found.cases}
+    out = [
+        _(
+            "Loans scored in {month}: {without:,} are known to be without the outcome; of those {false} had been "
+            "warned of (false alarms). {cases:,} have it; of those {right} had been. Warned of is a score of {score} "
+            "or less.",
+            false=share(found.false_alarms),
+            right=share(found.recall),
+            **said,
+        )
+    ]
+    if found.point is not None:
+        out.append(
+            _(
+                "The study states {false} and {right}, of all its banks' hold-outs in the month of its tables. Other "
+                "loans, seasons and years have other rates.",
+                false=share(found.point.false_alarms),
+                right=share(found.point.recall),
+            )
+        )
+    return out
+
+
+def share(found: Interval | None) -> str:
+    """A share with its interval."""
+    if found is None:
+        return "–"
+    return _("{value} ({low} to {high})", **{k: percent(v, 1) for k, v in found.model_dump().items()})
 
 
 def _fought(f: MonthFigures) -> list[Said]:

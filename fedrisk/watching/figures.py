@@ -13,6 +13,7 @@ from fedrisk.analysis.watch.challenge import Agreement, Contest, agreement, cont
 from fedrisk.analysis.watch.drift_alarms import Drifted, DriftRules, drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures
 from fedrisk.analysis.watch.portfolio import Migrations, MonthRisk, Unscored, migrations, month_risk
+from fedrisk.analysis.watch.warned import Warned, warned
 from fedrisk.clients.node import Node
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scorecard import Scorecard
@@ -53,7 +54,8 @@ def month_figures(
     reference = Reference.of(own, card, scale, (rows[months[0]], kept.own_columns(months[0])))
     found, against = _drift(kept, months, rows, reference, drift)
     outcomes = _outcomes(kept)
-    tested, cohorts = _back_test(kept, month, outcomes, scale, own, back)
+    ends = _ends(kept, month, outcomes)
+    tested, cohorts = _back_test(ends, scale, own, back)
     agreed, fought = _challenged(kept, month, outcomes, scale, tested)
     new, standing, closed = _alerts(kept, month)
     signs = kept_rules(kept, month)
@@ -76,6 +78,7 @@ def month_figures(
         development=against,
         cohorts=cohorts,
         back_test=tested,
+        warned=_warned(kept, part, ends, cohorts),
         challenger=None if agreed is None else kept.about(month, CHALLENGER),
         agreement=agreed,
         contest=fought,
@@ -146,34 +149,51 @@ def _with_outcomes(rows: pd.DataFrame, month: Month, outcomes: pd.DataFrame) -> 
     return outcomes.loc[str(month)]["outcome"].astype(float).reindex(rows.index)
 
 
-def _back_test(
-    kept: Kept,
-    month: Month,
-    outcomes: pd.DataFrame,
-    scale: MasterScale,
-    own: Development | None,
-    rules: BackTestRules,
-) -> tuple[BackTest | None, tuple[Cohort, ...]]:
-    """The newest matured month with its outcomes, else the newest with any; and all months that have some."""
+Ends = Mapping[Month, tuple[pd.DataFrame, "pd.Series[float]"]]
+"""By month: rows with a score, and their outcomes (NaN where none is known)."""
+
+
+def _ends(kept: Kept, month: Month, outcomes: pd.DataFrame) -> Ends:
+    """Months up to this one of the same model that have outcomes, the oldest first."""
     known = set(outcomes.index.get_level_values(0))
     model = kept.about(month)["model"]
     there = [m for m in kept.months() if str(m) in known and m <= month and kept.about(m)["model"] == model]
     rows = {m: scored(kept, m, SCORES) for m in there[-2 * YEAR :]}
-    ends = {m: _with_outcomes(frame, m, outcomes) for m, frame in rows.items()}
-    found = {m: cohort(str(m), rows[m]["probability"], ends[m], rules) for m in rows}
+    return {m: (frame, _with_outcomes(frame, m, outcomes)) for m, frame in rows.items()}
+
+
+def _back_test(
+    ends: Ends, scale: MasterScale, own: Development | None, rules: BackTestRules
+) -> tuple[BackTest | None, tuple[Cohort, ...]]:
+    """The newest matured month with its outcomes, else the newest with any; and all months that have some."""
+    found = {m: cohort(str(m), rows["probability"], end, rules) for m, (rows, end) in ends.items()}
     chosen = [m for m in found if found[m].matured] or list(found)
     if not chosen:
         return None, ()
     at = chosen[-1]
+    rows, end = ends[at]
     tested = back_test(
         str(at),
-        rows[at]["probability"],
-        ends[at],
+        rows["probability"],
+        end,
         scale=scale,
         development=None if own is None else own.auc,
         rules=rules,
     )
     return tested, tuple(found.values())
+
+
+def _warned(kept: Kept, part: ModelPart | None, ends: Ends, cohorts: Sequence[Cohort]) -> tuple[Warned, ...]:
+    """Warnings of months with outcomes; none where the watched model warns of nothing by itself."""
+    out = []
+    for (month, (rows, end)), one in zip(ends.items(), cohorts, strict=True):
+        rules = kept_rules(kept, month)
+        if part is None or rules is None or rules.warning is None or rules.warns != part.name:
+            # Another model's warnings are of another label, of which these are not the outcomes.
+            continue
+        point = part.warning if rules.false_alarms is not None else None
+        out.append(warned(str(month), rows["score"], end, rules.warning, matured=one.matured, point=point))
+    return tuple(out)
 
 
 def _challenged(

@@ -9,6 +9,7 @@ from fedrisk.analysis.watch.back_test import BackTest, Cohort
 from fedrisk.analysis.watch.challenge import Agreement, Contest
 from fedrisk.analysis.watch.drift_alarms import Drifted, DriftRules
 from fedrisk.analysis.watch.portfolio import Migrations, MonthRisk, Unscored
+from fedrisk.analysis.watch.warned import Warned
 
 SCHEMA, VERSION = "fedrisk.watch_month", 1
 
@@ -30,6 +31,7 @@ class MonthFigures:
             are held against, as a code: ``own_rows``, ``released`` (shares that the study released), ``first_month``
             (the first that is kept) or ``none``; by name of score or column.
         cohorts: months with outcomes. back_test: of the newest that is matured, or of the newest with any.
+        warned: the same months' warnings with their outcomes, where the model warns by a threshold of its own label.
         agreement, contest: challenger beside champion. challenger: its id, name and version.
     """
 
@@ -51,6 +53,7 @@ class MonthFigures:
     development: Mapping[str, str] = field(default_factory=dict)
     cohorts: tuple[Cohort, ...] = ()
     back_test: BackTest | None = None
+    warned: tuple[Warned, ...] = ()
     challenger: Mapping[str, Any] | None = None
     agreement: Agreement | None = None
     contest: Contest | None = None
@@ -69,6 +72,12 @@ class MonthFigures:
     def lately(self) -> tuple[Mapping[str, Any], ...]:
         """The other new alerts: of what happened in the month."""
         return tuple(alert for alert in self.new if not alert.get("stock"))
+
+    @property
+    def warnings(self) -> Warned | None:
+        """Warnings of the month that the back-test is of."""
+        month = None if self.back_test is None else self.back_test.cohort.month
+        return next((one for one in self.warned if one.month == month), None)
 
     @property
     def drifted(self) -> tuple[Drifted, ...]:
@@ -97,6 +106,7 @@ class MonthFigures:
                 "development": self.development,
                 "cohorts": [vars(c) | {"auc": _measured(c)} for c in self.cohorts],
                 "back_test": None if self.back_test is None else self.back_test.to_dict(),
+                "warned": [one.to_dict() for one in self.warned],
                 "challenger": self.challenger,
                 "agreement": None if self.agreement is None else self.agreement.to_dict(),
                 "contest": None if self.contest is None else self.contest.to_dict(),

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from fedrisk.analysis.watch.back_test import back_test
 from fedrisk.analysis.watch.column_months import by_month
 from fedrisk.analysis.watch.drift_alarms import DriftRules
+from fedrisk.analysis.watch.warned import Warned
 from fedrisk.language import speaking
+from fedrisk.models.warning_point import Interval, WarningPoint
 from fedrisk.report import watch_alert_words as alert_words
 from fedrisk.report import watch_words
 from fedrisk.report.watch_columns_page import ColumnMonths, render_columns_page, verdict
@@ -50,6 +53,31 @@ def figures(tmp_path_factory):
     found = month_figures(watched_year.node(), kept, kept.months()[-1])
     over = {**ALERT, "over": "2025-08", "month": "2025-06"}
     return replace(found, new=(ALERT,), standing=({**ALERT, "month": "2025-07"},), closed=(over,))
+
+
+def _warned(figures, false, against):
+    """The back-tested month's warnings: so many false alarms of 1,000; stated were 4 to 6 %."""
+    share = Interval(value=0.05, low=0.04, high=0.06)
+    recall = Interval(value=0.8, low=0.7, high=0.9)
+    point = WarningPoint(stated=0.052, score=512, false_alarms=share, recall=recall, warned=0.1)
+    tested = back_test("2025-06", [0.1, 0.02, 0.3], [0.0, 0.0, 1.0])
+    found = Warned(
+        month="2025-06", matured=True, score=512, without=1000, false=false, cases=50, right=40, point=point
+    )
+    assert found.against == against
+    return replace(figures, warned=(found,), back_test=tested)
+
+
+def test_warnings_stand_beside_what_was_stated(figures):
+    more = _warned(figures, 90, "more")
+    assert any("more false alarms than its study states" in t for t, _ in watch_words.verdicts(more))
+    calm = _warned(figures, 52, "as_stated")
+    assert not any("false alarms than its study" in t for t, _ in watch_words.verdicts(calm))
+    page = re.sub(r"\s+", " ", render_watch_page(calm))
+    assert "of those 5.2% (" in page and "The study states 5.0% (4.0% to 6.0%) and 80.0%" in page
+    with speaking("zh"):
+        assert "误报" in render_watch_page(more)
+    assert "false alarms" not in render_watch_page(figures)
 
 
 def test_what_a_risk_officer_wants_stands_first(figures):

@@ -82,6 +82,28 @@ def test_the_back_test_is_of_the_newest_month_that_is_matured(found):
     assert found.contest.month == "2025-10" and found.agreement.month == "2026-06"
 
 
+def test_warnings_are_held_against_outcomes_where_the_watched_model_warns_by_itself(
+    kept, tmp_path, monkeypatch
+):
+    shutil.copytree(kept.folder, tmp_path / "loans")
+    mine, point = Kept(tmp_path / "loans"), SimpleNamespace()
+    part = SimpleNamespace(name="loans", card=None, calibrated=None, label="distress", warning=point)
+    store = SimpleNamespace(models=SimpleNamespace(has=lambda _: True, part=lambda _: part))
+    bank = SimpleNamespace(watch=None, dictionary=None)
+    node = SimpleNamespace(name="city_bank", institution=bank, store=store)
+    monkeypatch.setattr(figures, "development", lambda _node, _part: None)
+    rules = {"warning": 600, "warns": "loans", "false_alarms": 0.05}
+    first, second, third = mine.months()[:3]
+    (mine.folder / "rules").mkdir()
+    for month, more in ((first, {}), (second, {"warns": "another"}), (third, {"false_alarms": None})):
+        (mine.folder / "rules" / f"{month}.json").write_text(json.dumps({**rules, **more}))
+    found = month_figures(node, mine, third).warned
+    # Another model's warnings are of another label; a threshold of the bank's own is nothing that a study stated.
+    assert [(one.month, one.score) for one in found] == [(str(first), 600), (str(third), 600)]
+    assert found[0].point is point and found[1].point is None
+    assert found[0].without + found[0].cases == len(scored(mine, first, "scores"))
+
+
 def test_without_anything_of_the_study_the_released_shares_or_the_first_month_stand_in(found):
     assert found.development == {
         "score": "first_month",
