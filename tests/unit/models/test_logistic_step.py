@@ -112,3 +112,27 @@ def test_noise_that_drowns_the_matrix_leaves_shrunken_curves(study):
     found = auc(y, sum(f[c] for f, c in zip(weights.contributions, fresh, strict=True)))
     naive = auc(y, sum(f[c] for f, c in zip(curves.curve, fresh, strict=True)))
     assert found > naive - 0.01
+
+
+def test_last_digits_of_the_releases_do_not_put_bins_that_are_alike_in_another_order(study):
+    """Members work the card out on machines that add up otherwise; all bins of a flat curve are alike."""
+    counts, _, _, gram, owner, *_ = study
+    bins = strong(10, 0)[1]
+
+    def weights(by):
+        rng = np.random.default_rng(3)
+        flat = [tuple(n * (1 + by * rng.standard_normal(len(a))) for a in counts.n1) for n in (50.0, 950.0)]
+        same = es.LabelCounts(*flat, counts.variance)
+        curves = es.fit_curves(same, bins)
+        bases = es.shape_bases(curves)
+        size = sum(b.shape[1] for b in bases)
+        equations = logistic_equations(bases, same, curves, gram[:size, :size], np.ones((size, size)), owner)
+        return np.concatenate(es.weights_from(equations, bases, curves).contributions)
+
+    assert weights(1e-13) == pytest.approx(weights(0.0), abs=1e-6)
+
+
+def test_the_stream_that_rows_are_drawn_by_is_the_one_of_all_members():
+    """numpy may change it in a later version: then rows are to be drawn by a stream of fedrisk's own, as before."""
+    found = np.random.default_rng(0).standard_normal((2, 2))
+    assert found == pytest.approx(np.array([[0.12573022, -0.13210486], [0.64042265, 0.10490012]]), abs=1e-8)
