@@ -135,7 +135,8 @@ def logistic_fit(rate: float, ones: Floats, zeros: Floats) -> tuple[float, float
         step = np.linalg.solve(hessian, x.T @ (weight * (y - p)))
         step *= min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-300))
         # Where scores are wide, a whole step may lead past the maximum, and the next one further back, for ever.
-        while np.abs(step).max() > SHORT and _likelihood(x @ (w + step), y, weight) < _likelihood(x @ w, y, weight):
+        here = _likelihood(x @ w, y, weight)
+        while np.abs(step).max() > SHORT and _likelihood(x @ (w + step), y, weight) < here:
             step /= 2
         w = w + step
         if np.abs(step).max() < 1e-10:
