@@ -7,6 +7,8 @@ export FEDRISK_HOME ?= $(CURDIR)/$(DEMO)/home
 export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
+# Compiled modules are kept, whatever the machine's setting: each of the many processes that tests start would compile all anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: install study test quick lint types docs unit mangle damage conformance long flower consortium serve watch smoke clean \
 	benchmarks benchmarks-history
@@ -25,7 +27,9 @@ study: install
 	$(BIN)/fedrisk check $(DEMO)/study.toml
 	$(BIN)/fedrisk run $(DEMO)/study.toml --out $(DEMO)/results
 
-test: lint types docs unit
+# Types and documentation are checked beside the tests, which wait for something other than the processor a good part of the time.
+test: lint
+	$(MAKE) --no-print-directory --jobs 2 unit types docs
 
 # While you work: format, and the tests of single files that are quick.
 quick: install

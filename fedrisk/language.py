@@ -34,6 +34,8 @@ _NAMED: dict[str, tuple[tuple[str, Callable[[re.Match[str], str], str]], ...]] =
     "en": (
         (r"\b([Dd])efault rates?\b", lambda m, label: f"{'Rate' if m[1] == 'D' else 'rate'} of {label}"),
         (r"\bof default\b", lambda _m, label: f"of {label}"),
+        (r"\bodds of repaying\b", lambda _m, label: f"odds against {label}"),
+        (r"\bare no defaults\b", lambda _m, label: f"are no cases of {label}"),
         (r"\b([Oo])ne default\b", lambda m, label: f"{m[1]}ne case of {label}"),
         (r"\ba default\b", lambda _m, label: f"a case of {label}"),
         (r"\benterprises default\b", lambda _m, label: f"enterprises have {label}"),

@@ -7,6 +7,8 @@ from typing import Any
 
 from sim_institutions.files import WORKERS, small_delta, study, write_institutions
 from sim_institutions.geometry import write_counties
+from sim_institutions.index_columns import STRAINED_SHARE, left_out
+from sim_institutions.institutions import offices
 from sim_institutions.monthly import monthly
 from sim_institutions.months import FOLDER, MOST_MONTHS, Moving, calendar, folder_of, write_months
 from sim_institutions.profiles import PROFILES
@@ -14,7 +16,7 @@ from sim_institutions.shifts import Shift
 from sim_institutions.shocks import Shock
 from sim_institutions.statistics_files import loss_study, write_rules
 from sim_institutions.toml_text import pairs
-from sim_institutions.views.banks import ACTIVE
+from sim_institutions.views.banks import ACTIVE, STRAINED_LABEL
 
 TRUTH, CALENDAR = "truth.json", "months.json"
 # A version a month for two years, and each institution's ledger counts all of them.
@@ -137,13 +139,28 @@ def _write_studies(moving: Moving, rows: dict[str, int], out: Path) -> None:
     """Studies of the development month: default, warnings, the health index, and losses."""
     profile, largest = PROFILES[moving.profile], max(rows.values())
     plan = (profile, moving.enterprises, largest)
-    _write(out / "study.toml", study(*plan))
+    others = "[scorecard]\n" + pairs({"left_out": _left_out(moving, index=False)})
+    _write(out / "study.toml", study(*plan, more=[others]))
     warning = "[warning]\n" + pairs({"false_alarms": FALSE_ALARMS})
     name = f"{profile.name}_warning"
-    _write(out / "warning.toml", study(*plan, name, label="distress", rate=DISTRESSED_SHARE, more=[warning]))
-    index = "[scorecard]\n" + pairs({"index": "all"})
-    _write(out / "health.toml", study(*plan, f"{profile.name}_health", more=[index]))
+    more = [others, warning]
+    _write(out / "warning.toml", study(*plan, name, label="distress", rate=DISTRESSED_SHARE, more=more))
+    index = "[scorecard]\n" + pairs({"index": "all", "left_out": _left_out(moving, index=True)})
+    name, label = f"{profile.name}_health", STRAINED_LABEL
+    _write(out / "health.toml", study(*plan, name, label=label, rate=STRAINED_SHARE, more=[index]))
     _write(out / "losses.toml", loss_study(profile, small_delta(largest)))
+
+
+def _left_out(moving: Moving, *, index: bool) -> dict[str, str]:
+    """Columns of holders that a study does not count."""
+    months = moving.history_months if moving.histories else 0
+    found: dict[str, str] = {}
+    for office in offices(PROFILES[moving.profile]):
+        if office.bank is None:
+            changed = monthly(office, months)
+            own = [one["name"] for one in (*changed.features, *changed.further)]
+            found |= left_out(office.name, own, index=index)
+    return found
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,15 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 from sim_institutions.cells import flag
+from sim_institutions.index_columns import DENSITY_SERIES, OWN, STRAINED, TAX_OFFICE
+from sim_institutions.index_columns import KINDS as INDEX_KINDS
 from sim_institutions.institutions import Office
 from sim_institutions.views.banks import ACTIVE, DISTRESS_LABEL, LATE_LABEL
 
-# Kinds of columns and their keys, of a series that shows sales, and of one that follows them.
+# Kinds of columns and their keys, of a series that shows sales, and of one that follows them. Banks know of distress
+# from its third month on (``since``); a series that follows sales falls later.
 SALES: tuple[Mapping[str, Any], ...] = (
     {"kind": "fall", "months": 3, "before": 12},
     {"kind": "yearly_fall", "months": 3},
     {"kind": "lasting_fall", "months": 9, "before": 6},
-    {"kind": "bunched_fall_evidence", "months": 9, "before": 9},
+    {"kind": "bunched_fall_evidence", "months": 9, "before": 9, "since": 2},
     {"kind": "irregularity", "months": 12},
     {"kind": "unmade_gaps", "months": 9},
     {"kind": "bunching_rise", "months": 6, "before": 9},
@@ -32,7 +35,7 @@ FOLLOWS: tuple[Mapping[str, Any], ...] = (
 KINDS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "invoices": SALES,
     "invoice_amount": (FOLLOWS[1], FOLLOWS[2]),
-    "load": FOLLOWS,
+    "load": tuple({**one, "since": 1} if one["kind"] == "fall_evidence" else one for one in FOLLOWS),
     "headcount": (*FOLLOWS, {"kind": "gaps", "months": 9}),
     "orders": FOLLOWS,
     "payments": FOLLOWS,
@@ -67,12 +70,14 @@ def monthly(office: Office, months: int) -> Office:
     """The institution with what it has where months go on; months: of its histories, 0 where it has none."""
     if office.bank is not None:
         active = flag(ACTIVE, "the loan is outstanding and not fallen due")
-        return replace(office, series=(), further=(active,), labels=LABELS)
+        return replace(office, series=(), further=(active,), labels=(*LABELS, STRAINED))
+    own = OWN.get(office.name, ())
     if not months or not office.series:
-        return replace(office, series=())
-    further = tuple(
-        {"name": f"{one['name']}_{kind['kind']}", "history": one["name"], **kind}
-        for one in office.series
-        for kind in KINDS[one["name"]]
+        return replace(office, series=(), further=own)
+    series = (*office.series, *((DENSITY_SERIES,) if office.name == TAX_OFFICE else ()))
+    computed = tuple(
+        {**kind, "name": f"{one['name']}_{kind.get('name', kind['kind'])}", "history": one["name"]}
+        for one in series
+        for kind in (*KINDS.get(one["name"], ()), *INDEX_KINDS.get(one["name"], ()))
     )
-    return replace(office, further=further, history_months=months)
+    return replace(office, series=series, further=(*own, *computed), history_months=months)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sim_institutions.block import Constants, pilot_constants
 from sim_institutions.ids import styled
+from sim_institutions.index_columns import with_index
 from sim_institutions.institutions import Office, offices
 from sim_institutions.latent import latent
 from sim_institutions.observations import Observations
@@ -177,7 +178,8 @@ def seen(
 ) -> Iterator[tuple[Office, Observations]]:
     """What each institution observes at the end of a month. Labels are known of the development month alone."""
     for office in offices(window.profile):
-        found = shifted(moving.shifts, office, observe(office, window), number, (window.seed, window.number))
+        found = with_index(office.name, observe(office, window))
+        found = shifted(moving.shifts, office, found, number, (window.seed, window.number))
         if office.bank is not None:
             rows, bank = found.rows, office.bank
             active = window.standing.active[rows, bank].astype(np.float32)

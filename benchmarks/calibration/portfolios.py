@@ -26,7 +26,7 @@ def from_config(path: Path, settings: Sequence[str] = ()) -> Portfolio:
     """The portfolio of a study file, with all of its institutions' tables read and aligned."""
     study = load_study(path, list(settings))
     institutions = find_institutions(path, study.members)
-    banks = [load_institution(institutions[name]) for name in study.banks]
+    banks = [load_institution(institutions[name]).about(study.label) for name in study.banks]
     tables = [b.read() for b in banks]
     rows = [np.isin(t.label, (0.0, 1.0)) for t in tables]
     ids = np.concatenate([np.asarray(t.ids)[r] for t, r in zip(tables, rows, strict=True)])

@@ -164,12 +164,12 @@ def large_node(folder: Path, address: str) -> None:
 
 def large_ask(hub: Path, name: str, megabytes: int) -> None:
     """Send a node so many megabytes, and then ask for as many; prints seconds and this process's peak."""
-    from fedrisk.engine import superlink
+    from fedrisk.engine import superlink_nodes, superlink_runs
     from fedrisk.protocol.payload import Payload, request
 
-    run = superlink.start_run(hub, "large")
-    with superlink.task_grid(hub, superlink.take_task(hub, run)) as grid:
-        (number,) = [n.number for n in superlink.nodes(hub) if n.name == name and n.online]
+    run = superlink_runs.start_run(hub, "large")
+    with superlink_runs.task_grid(hub, superlink_runs.take_task(hub, run)) as grid:
+        (number,) = [n.number for n in superlink_nodes.nodes(hub) if n.name == name and n.online]
 
         def ask(what: str, payload: Payload) -> None:
             forget_peak(os.getpid())

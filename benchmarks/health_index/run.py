@@ -1,9 +1,9 @@
 """The operating health index against the latent health of simulated provinces, month by month. See README.md.
 
-    OMP_NUM_THREADS=1 python benchmarks/health_index/run.py PROVINCES d7 d8 c7
+    OMP_NUM_THREADS=1 python benchmarks/health_index/run.py PROVINCES c22 d8
 
 PROVINCES: a folder with provinces by name, made by ``python -m sim_institutions --months 18 --history-months 36
---enterprises 60000 --seed 7 --out PROVINCES/d7`` and, for the names that begin with c, with ``--profile consortium``.
+--enterprises 60000 --seed 8 --out PROVINCES/d8`` and, for the names that begin with c, with ``--profile consortium``.
 Studies are emulated (benchmarks/calibration/emulation.py): the recipe's own plan, noise and arithmetic on pooled rows.
 """
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parent / "calibration"))
 from against_truth import against_truth  # noqa: E402
 from emulation import Emulated, Portfolio, emulate, noisy  # noqa: E402
 from portfolios import at_epsilon, from_config  # noqa: E402
-from province import HOLDERS, MONTHS, prepare, study  # noqa: E402
+from province import HOLDERS, MONTHS, study  # noqa: E402
 
 from fedrisk.institution import load_institution  # noqa: E402
 from fedrisk.models.given_points import GivenPoints, common_step, most_values  # noqa: E402
@@ -54,7 +54,6 @@ def main() -> None:
     given = parser.parse_args()
     found = json.loads(given.out.read_text("utf-8")) if given.out.exists() else []
     for name in given.names:
-        prepare(given.folder / name)
         for index in given.index:
             cell = {"province": name, "index": index}
             wanted = [{**cell, "epsilon": e, "noise": NOISE[-1]} for e in given.epsilon]
@@ -75,7 +74,7 @@ def figures(folder: Path, profile: str, index: str, epsilons: list[float]) -> An
     os.environ["MONTH"] = "development"
     holders = HOLDERS[profile]
     file = folder / f"health_{index}.toml"
-    file.write_text(study(folder, index=index, epsilon=1.0, holders=holders), "utf-8")
+    file.write_text(study(folder, index=index, epsilon=1.0), "utf-8")
     data = from_config(file)
     os.environ["MONTH"] = f"m{MONTHS:02d}"
     truth = pd.read_parquet(folder / "truth" / f"m{MONTHS:02d}.parquet")["id"].to_numpy()

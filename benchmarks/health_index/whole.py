@@ -1,9 +1,9 @@
 """The operating health index of real studies, asked of the members by the way that serves. See README.md.
 
-    OMP_NUM_THREADS=1 python benchmarks/health_index/whole.py PROVINCES d7 d8 c7 [--epsilon 1 3] [--index histories all]
+    OMP_NUM_THREADS=1 python benchmarks/health_index/whole.py PROVINCES c22 d8 [--epsilon 1 3] [--index histories all]
 
 PROVINCES: a folder with provinces by name, made by ``python -m sim_institutions --months 18 --history-months 36
---enterprises 60000 --seed 7 --out PROVINCES/d7`` and, for the names that begin with c, with ``--profile consortium``.
+--enterprises 60000 --seed 8 --out PROVINCES/d8`` and, for the names that begin with c, with ``--profile consortium``.
 Each study is a real one, with nodes, keys and noise. What `run.py` emulates is held against it.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 from against_truth import against_truth
-from province import HOLDERS, MONTHS, SERVING, prepare, study
+from province import HOLDERS, MONTHS, prepare, study
 
 HERE = Path(__file__).parent
 ASKED = 12_000
@@ -37,7 +37,7 @@ def main() -> None:
     given = parser.parse_args()
     found = json.loads(given.out.read_text("utf-8")) if given.out.exists() else []
     for name in given.names:
-        prepare(given.folder / name, serving=SERVING)
+        prepare(given.folder / name)
         for index in given.index:
             for epsilon in given.epsilon:
                 cell = {"province": name, "index": index, "epsilon": epsilon}
@@ -57,7 +57,7 @@ def figures(folder: Path, profile: str, index: str, epsilon: float) -> dict[str,
     os.environ |= {"FEDRISK_HOME": str(home), "MONTH": "development"}
     holders = HOLDERS[profile]
     files = institutions(folder, holders, home)
-    (home / "health.toml").write_text(study(folder, index=index, epsilon=epsilon, holders=holders), "utf-8")
+    (home / "health.toml").write_text(study(folder, index=index, epsilon=epsilon), "utf-8")
     from fedrisk import api
 
     api.run(home / "health.toml", out=home / "results", institutions=files)

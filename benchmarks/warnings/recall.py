@@ -39,8 +39,12 @@ MONTHS = 18
 RECOVERING = 9
 HOLDERS = {"tax_office": "invoices", "power_utility": "load", "social_insurance": "headcount"}
 COLUMNS = {
-    "tax_office": [("bunched_fall_evidence", {}), ("lasting_fall", {}), ("unmade_gaps", {"months": 9})],
-    "power_utility": [("fall_evidence", {}), ("lasting_fall", {})],
+    "tax_office": [
+        ("bunched_fall_evidence", {"since": 2}),
+        ("lasting_fall", {}),
+        ("unmade_gaps", {"months": 9}),
+    ],
+    "power_utility": [("fall_evidence", {"since": 1}), ("lasting_fall", {})],
     "social_insurance": [("fall_evidence", {}), ("lasting_fall", {}), ("gaps", {"months": 9})],
 }
 PLAIN = ("fall", "yearly_fall", "trend", "volatility", "gaps")
@@ -74,6 +78,8 @@ def month_of(root: Path, name: str, every: bool = False) -> Month:
         known &= truth.index.isin(frame.index)
         paths = frame.reindex(truth.index).to_numpy(float)
         for kind, keys in [*COLUMNS[holder], *((kind, {}) for kind in PLAIN)]:
+            # Where distress counts from its first month on, no fall is too new.
+            keys = {k: 0 if k == "since" and every else v for k, v in keys.items()}
             rule = HistoryRule(series=series, kind=kind, over=MONTHS, low=0, high=1e9, better="high", **keys)
             columns.append((holder, named(kind, keys), rule.of.bins, compute(rule, paths, ends=ends)))
     banks = [c.removeprefix("loan_") for c in truth if c.startswith("loan_")]
@@ -210,8 +216,8 @@ def sets(month: Month) -> dict[str, list[int]]:
 
 
 def named(kind: str, keys: dict[str, int]) -> str:
-    """A column of a kind with those keys."""
-    return "_".join([kind, *map(str, keys.values())])
+    """A column of a kind with those keys; ``since`` is no part of its name."""
+    return "_".join([kind, *(str(v) for k, v in keys.items() if k != "since")])
 
 
 def without_privacy(month: Month, rows: np.ndarray) -> dict[str, np.ndarray]:

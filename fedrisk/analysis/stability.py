@@ -12,6 +12,7 @@ are taken as samples of their own, which errs on the safe side: false alarms are
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,10 +136,25 @@ class Distance:
         Four cumulants of the sum of squares are those of a non-central chi-squared (Liu, Tang & Zhang 2009). What the
         bound allows lies in the direction of the greatest weight, where it makes large values most likely.
         """
-        w = self.weights
-        if w.sum() <= 0:
+        if self.weights.sum() <= 0:
             return 1.0 if self.value <= bound else 0.0
-        c1, c2, c3, c4 = (float((w**k).sum()) + k * float(w.max()) ** (k - 1) * bound for k in (1, 2, 3, 4))
+        return self._above(self.value, bound)
+
+    def nameable(self, bound: float, level: float, power: float = 0.8) -> float:
+        """The least true index of which `chance` at this bound is ``level`` or less, with a chance of ``power``.
+
+        So what a test at this level sees at these numbers of enterprises: smaller changes it may well pass over. What
+        makes the index large lies in the direction of the greatest weight here too, where it varies most.
+        """
+        if self.weights.sum() <= 0:
+            return bound
+        critical = _where(lambda value: level - self._above(value, bound), bound, float(self.weights.sum()))
+        return _where(lambda index: self._above(critical, index) - power, bound, float(self.weights.sum()))
+
+    def _above(self, value: float, index: float) -> float:
+        """Chance of an index of ``value`` or more as counted, where the true one is ``index``."""
+        w = self.weights
+        c1, c2, c3, c4 = (float((w**k).sum()) + k * float(w.max()) ** (k - 1) * index for k in (1, 2, 3, 4))
         skew, peak = c3 / c2**1.5, c4 / c2**2
         if skew**2 > peak * (1 + 1e-12):
             a = 1 / (skew - math.sqrt(skew**2 - peak))
@@ -146,7 +162,7 @@ class Distance:
             degrees = a**2 - 2 * centre
         else:
             a, centre, degrees = 1 / skew, 0.0, 1 / skew**2
-        at = (self.value - c1) / math.sqrt(c2) * a + degrees + centre
+        at = (value - c1) / math.sqrt(c2) * a + degrees + centre
         return _upper_tail(at, degrees, centre)
 
     def stability(self, level: float = 0.95) -> Stability:
@@ -202,6 +218,15 @@ def _covariance(shares: Floats, of: Histogram, expected: Floats) -> Floats:
     """Of a histogram's shares, (bins, bins): its noise and its sampling, with the total divided out."""
     away = np.eye(len(shares)) - shares[:, None]
     return np.asarray((away * (of.noise + expected)) @ away.T / of.total**2, np.float64)
+
+
+def _where(above: Callable[[float], float], least: float, step: float) -> float:
+    """Where a function that rises from below 0 is 0, from ``least`` on; ``least`` where it is 0 or more there."""
+    if above(least) >= 0:
+        return least
+    while above(least + step) < 0:
+        step *= 2
+    return float(brentq(above, least, least + step, xtol=2e-3 * (least + step)))
 
 
 def _noncentral(value: float, degrees: float, below: float) -> float:

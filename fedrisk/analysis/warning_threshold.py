@@ -23,12 +23,54 @@ NOISE = 1.0
 """Standard errors of noise that the rate at a threshold keeps from the stated one."""
 
 
+OTHER_RATES = (0.25, 0.5, 1.0, 1.5, 2.0)
+"""Rates of false alarms that are shown beside the stated one, as parts of it: bins are narrow up to twice of it."""
+
+
 def threshold_of(counts: ScoreCounts, stated: float) -> WarningPoint | None:
     """The threshold of counts by score, exact or as a study released them; None as of :func:`warning_point`."""
+    return warning_point(counts.positives, counts.negatives, counts.variance, _highest(counts), stated)
+
+
+def other_thresholds(counts: ScoreCounts, stated: float) -> list[WarningPoint]:
+    """Thresholds that other rates of false alarms would have had, the stated one's among them, lowest score first.
+
+    They follow from the same counts. A rate without a threshold is left out, and so is one whose threshold a lower rate
+    has as well.
+    """
+    found: dict[int, WarningPoint] = {}
+    for part in OTHER_RATES:
+        point = threshold_of(counts, min(part * stated, 0.999))
+        if point is not None and (point.score not in found or part == 1.0):
+            found[point.score] = point
+    return [found[score] for score in sorted(found)]
+
+
+def right_of(counts: ScoreCounts, point: WarningPoint) -> Interval:
+    """Share of those with the outcome among all that are warned of; 0 to 1 where noise leaves nothing to say.
+
+    It depends on how many have the outcome: of such enterprises as the hold-out has.
+    """
+    warned = _highest(counts) <= point.score
+    bad, good = (float(np.asarray(v, np.float64)[warned].sum()) for v in (counts.positives, counts.negatives))
+    bins = int(warned.sum())
+    return _interval(share_of(bad, good, counts.variance, bins, bins))
+
+
+def warned_of(counts: ScoreCounts, point: WarningPoint) -> Interval:
+    """Share of all enterprises that are warned of."""
+    warned = _highest(counts) <= point.score
+    every = np.asarray(counts.positives, np.float64) + np.asarray(counts.negatives, np.float64)
+    part, bins = float(every[warned].sum()), int(warned.sum())
+    rest = float(every.sum()) - part
+    return _interval(share_of(part, rest, 2 * counts.variance, bins, len(every) - bins))
+
+
+def _highest(counts: ScoreCounts) -> Floats:
+    """Whole score that each bin reaches up to, (k,); infinite in an open one."""
     # Exact counts are of one score each; else a score at an edge belongs to the safer bin.
     inside = np.array_equal(counts.low, counts.high)
-    highest = counts.high if inside else np.ceil(counts.high) - 1
-    return warning_point(counts.positives, counts.negatives, counts.variance, highest, stated)
+    return np.asarray(counts.high if inside else np.ceil(counts.high) - 1, np.float64)
 
 
 def warning_point(
@@ -91,4 +133,6 @@ def _share(counts: Floats, at: int, variance: float) -> Estimate:
 
 
 def _interval(found: Estimate) -> Interval:
-    return Interval(value=found.value, low=min(found.low, found.value), high=max(found.high, found.value))
+    # Of counts that noise has made none there is no share.
+    value = found.value if math.isfinite(found.value) else 0.0
+    return Interval(value=value, low=min(found.low, value), high=max(found.high, value))

@@ -40,6 +40,7 @@ from fedrisk.cli import (
     watch_alerts,
     watch_columns,
     watch_page,
+    watch_send,
 )
 from fedrisk.cli.attack import attack
 from fedrisk.cli.audit import audit_app
@@ -136,6 +137,7 @@ _REGISTERED = (
     watch_alerts,
     watch_columns,
     watch_page,
+    watch_send,
 )
 app.add_typer(init_app, name="init")
 app.add_typer(dictionary_app, name="dictionary")

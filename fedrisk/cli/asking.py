@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
+    from fedrisk.deploy.node_home import NodeHome
     from fedrisk.serving.relay import Relay
 
 Place = Annotated[
@@ -35,13 +36,24 @@ def institution_file(place: Path) -> Path:
     return NodeHome.load(place).institution if place.is_dir() else place
 
 
+def _home_of(place: Path, node: "Node") -> "NodeHome | None":
+    """The node's folder: as it was named, or the one with which the institution joined its consortium."""
+    from fedrisk.clients.joining import deployment_of
+    from fedrisk.deploy.node_home import NodeHome
+
+    if place.is_dir():
+        return NodeHome.load(place)
+    joined = deployment_of(node.store)
+    return None if joined is None else NodeHome.load(joined.node)
+
+
 @contextmanager
 def way_to_members(place: Path, node: "Node", members: list[Path] | None) -> "Iterator[Relay | None]":
-    """The hub's relay of a node's folder, or the handlers of members on this machine; None where neither is there.
+    """The hub's relay, of a node's folder or an institution that joined, or the handlers of members on this machine.
 
-    A node may serve meanwhile: keys are those of its store, and every question has its own call.
+    None where neither is there. A node may serve meanwhile: keys are those of its store, and every question has its
+    own call.
     """
-    from fedrisk.deploy.node_home import NodeHome
     from fedrisk.institution import load_institution
 
     if members:
@@ -54,7 +66,7 @@ def way_to_members(place: Path, node: "Node", members: list[Path] | None) -> "It
         finally:
             local.close()
         return
-    home = NodeHome.load(place) if place.is_dir() else None
+    home = _home_of(place, node)
     if home is None or home.scoring is None:
         yield None
         return

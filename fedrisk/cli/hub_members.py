@@ -155,7 +155,7 @@ def hub_admit(
     from fedrisk.cli.compared import compare
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.deploy.kit import Request
-    from fedrisk.engine.superlink import register
+    from fedrisk.engine.superlink_nodes import register
     from fedrisk.server import membership
 
     home, asked = HubHome.load(hub), _asked(request)
@@ -213,7 +213,7 @@ def hub_expel(
 ) -> None:
     """Put an institution out: its node is let in no longer, its open proposals are refused, all members are told."""
     from fedrisk.deploy.hub_home import HubHome
-    from fedrisk.engine.superlink import unregister
+    from fedrisk.engine.superlink_nodes import unregister
     from fedrisk.server.hub import Hub
     from fedrisk.server.membership import expel
     from fedrisk.server.proposals import Proposals
@@ -269,7 +269,7 @@ def hub_retire(hub: HubFolder, name: MemberName) -> None:
     """Let a node in no longer by keys that it has changed since; once it is connected with its new one."""
     from fedrisk.deploy.hub_home import HubHome
     from fedrisk.deploy.roster import Roster
-    from fedrisk.engine.superlink import unregister
+    from fedrisk.engine.superlink_nodes import unregister
     from fedrisk.errors import ConfigError
 
     home = HubHome.load(hub)

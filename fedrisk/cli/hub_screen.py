@@ -26,7 +26,8 @@ def everything(home: "HubHome") -> dict[str, Any]:
 
 def node_table(home: "HubHome") -> list[dict[str, Any]] | None:
     """Nodes with their last contact, as JSON has them; None where no hub serves."""
-    from fedrisk.engine.superlink import NotServing, nodes
+    from fedrisk.engine.superlink_clients import NotServing
+    from fedrisk.engine.superlink_nodes import nodes
 
     try:
         found = nodes(home.path)

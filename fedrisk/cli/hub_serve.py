@@ -189,7 +189,8 @@ def _prepare(folder: Path | None, again: bool) -> None:
 
 
 def _warn_unless_serving(home: "HubHome") -> None:
-    from fedrisk.engine.superlink import NotServing, nodes
+    from fedrisk.engine.superlink_clients import NotServing
+    from fedrisk.engine.superlink_nodes import nodes
 
     try:
         nodes(home.path)

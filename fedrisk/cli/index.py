@@ -74,12 +74,15 @@ def index(
     """How does the business do: 0 to 100 a month; for example fedrisk index /srv/bank health ID --consent TOKEN.
 
     100 is the healthiest: 63 says that 63 of 100 enterprises of the study had a lower score. A month that members do
-    not tell is left out. The same question on the same day asks nobody twice.
+    not tell is left out. The same question on the same day asks nobody twice. Exit code 8 where one enterprise was
+    asked about and members refuse its index, 75 where they are away for now.
     """
     from fedrisk.cli.index_screen import show_list, show_one
     from fedrisk.clients.node import Node
+    from fedrisk.serving.codes import PASSING
 
     node = Node.open(institution_file(bank))
+    _check_asks(node)
     rows = _rows(node, id, listed, column, consent, page)
     with way_to_members(bank, node, members) as relay:
         body = _asked(node, relay, rows, model, purpose, months)
@@ -91,6 +94,19 @@ def index(
         show_one(body.answers[0], body.scale)
     else:
         show_list(body.answers, body.scale)
+    if listed is None and body.answers[0].code:
+        raise typer.Exit(75 if body.answers[0].code in PASSING else 8)
+
+
+def _check_asks(node: "Node") -> None:
+    """ConfigError where an institution of this kind asks for no index."""
+    from fedrisk.errors import ConfigError
+
+    if node.institution.kind not in ("bank", "agent"):
+        raise ConfigError(
+            f"{node.name} is of kind {node.institution.kind}, and an index is asked for by a bank or by an agent of "
+            "enterprises; name the file of one"
+        )
 
 
 def _rows(
@@ -100,7 +116,9 @@ def _rows(
     from fedrisk.errors import ConfigError
     from fedrisk.serving.measure_asking import Row, read_ids
 
-    if (id is None) == (listed is None):
+    if id is None and listed is None:
+        raise ConfigError("name the enterprise whose index is asked for, or a list of them with --list")
+    if id is not None and listed is not None:
         raise ConfigError("name one enterprise, or a list of them with --list; not both")
     if listed is not None and page is not None:
         raise ConfigError("--page is about one enterprise; leave it out for a list, or name the enterprise")
@@ -149,14 +167,32 @@ def _asked(
                 purpose=purpose,
             )
             keyed = request.model_copy(update={"key": _key(request)})
-            found, scale = index_answers(node, asking, keyed, store=store, part=part)
+            found, scale = index_answers(node, asking, keyed, store=store, part=part, note=_why)
             answers += found
     except ServiceError as error:
+        if error.reason in ("model_unknown", "model_none"):
+            raise ConfigError(
+                f"{node.name} has no operating health index {model} in use; fedrisk model list {node.institution.file} "
+                "shows its models, and fedrisk model deploy puts one to use"
+            ) from None
+        if error.reason == "model_state" and purpose:
+            raise ConfigError(
+                f"{node.name} has index {model} in use for no purpose {purpose}; leave --purpose out, or deploy the "
+                "model that serves it"
+            ) from None
         raise ConfigError(f"{error} See fedrisk model list {node.institution.file}") from None
     finally:
         store.close()
     assert scale is not None
     return IndexBody(answers=tuple(answers), scale=scale)
+
+
+def _why(error: BaseException) -> None:
+    """Why nobody could be asked: what the answer's code leaves open."""
+    from fedrisk.cli.output import note
+    from fedrisk.language_patterns import retold
+
+    note(retold(str(error)), style="yellow")
 
 
 def _key(request: object) -> str:

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fedrisk.cli.output import note, out, plain_table, tell
-from fedrisk.language import _
+from fedrisk.language import _, either
 from fedrisk.language_patterns import retold
 
 if TYPE_CHECKING:
     from fedrisk.serving.index_forms import IndexAnswer, ScaleShown
+
+SPANS = (3, 12)
+"""Months over which the screen says how an index moved."""
 
 BAR = 25
 """Signs of the longest bar."""
@@ -17,16 +20,15 @@ BAR = 25
 
 def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
     """The months of one enterprise, this one first, with what moved."""
-    from fedrisk.report.index_page import fewer_words
+    from fedrisk.report.index_page import told_words
 
     if answer.code:
-        tell(f"{answer.code}: {retold(answer.words)}", "red")
+        tell(f"{answer.code}: {told_words(answer)}", "red")
         return
+    tell(_headline(answer), "bold")
     themes = list(answer.months[0].themes)
     columns = ("months ago", "index", "", *themes)
-    table = plain_table(
-        _("{id}: operating health index", id=answer.id), *columns, right=(columns[0], columns[1], *themes)
-    )
+    table = plain_table("", *columns, right=(columns[0], columns[1], *themes))
     for month in answer.months:
         bar = "█" * round(BAR * month.index / 100)
         points = [f"{month.themes[name]:+d}" for name in themes]
@@ -34,8 +36,8 @@ def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
     out.print(table)
     if themes:
         tell(_("points by theme: higher is healthier, and a difference says what moved the index"))
-    if fewer := fewer_words(answer):
-        note(fewer, style=None)
+    if answer.words:
+        tell(told_words(answer), "yellow")
     tell(scale_words(scale))
     if answer.notice:
         note(retold(answer.notice))
@@ -43,8 +45,12 @@ def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
 
 def show_list(answers: Sequence["IndexAnswer"], scale: "ScaleShown") -> None:
     """A line for each enterprise, then why others have none."""
+    from fedrisk.report.index_page import told_words
+
     told = [a for a in answers if not a.code]
-    columns = ("enterprise", "index", "in 3 months", "in 12 months")
+    spans = [months for months in SPANS if any(a.change(months) is not None for a in told)]
+    columns = ["enterprise", "index", "change in 3 months", "change in 12 months"]
+    del columns[2 + len(spans) :]
     table = plain_table(
         _("{rows:,} enterprises, {told:,} with an index", rows=len(answers), told=len(told)),
         *columns,
@@ -52,12 +58,14 @@ def show_list(answers: Sequence["IndexAnswer"], scale: "ScaleShown") -> None:
         whole=columns[:1],
     )
     for answer in told:
-        changes = [_signed(answer.change(months)) for months in (3, 12)]
+        changes = [_signed(answer.change(months)) for months in spans]
         table.add_row(answer.id, str(answer.index), *changes)
     out.print(table)
-    words = {a.code: a.words for a in answers if a.code}
-    for code, count in Counter(a.code for a in answers if a.code).most_common():
-        note(f"{count:,} {code}: {retold(words[code])}", style=None)
+    # Of two enterprises without an index other members may be missing.
+    for (code, words), count in Counter((a.code, told_words(a)) for a in answers if a.code).most_common():
+        note(f"{count:,} {code}: {words}", style=None)
+    for words in dict.fromkeys(told_words(a) for a in told if a.words):
+        note(words, style=None)
     tell(scale_words(scale))
 
 
@@ -71,6 +79,16 @@ def scale_words(scale: "ScaleShown") -> str:
         made=scale.made,
         error=scale.error,
     )
+
+
+def _headline(answer: "IndexAnswer") -> str:
+    """The enterprise, its newest index, and by how much it moved."""
+    moved = [
+        either("{change} in {count} month", "{change} in {count} months", months, change=_signed(change))
+        for months in SPANS
+        if (change := answer.change(months)) is not None
+    ]
+    return " · ".join([_("{id}: operating health index {index}", id=answer.id, index=answer.index), *moved])
 
 
 def _signed(change: int | None) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
 from fedrisk.language import _
+from fedrisk.language import about as of_label
 from fedrisk.language_patterns import retold
-from fedrisk.report.warning_words import warning_line
+from fedrisk.report.warning_words import missing_line, warning_line
 from fedrisk.study import DEFAULT_LABEL
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "values": part.values,
         "themes": [one.name for one in part.sums],
         "warning": None if part.warning is None else part.warning.to_dict(),
+        "no_warning": _no_warning(node, part),
         "bits": None if part.values is None else math.log2(part.values),
         "index": None
         if part.index is None
@@ -106,6 +108,15 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
     }
 
 
+def _no_warning(node: "Node", part: "ModelPart") -> tuple[str, float] | None:
+    """Why a bank's model has no threshold of warnings though its study asks for one, with the stated rate."""
+    from fedrisk.recipes.scorecard.warning_node import why_no_threshold
+
+    if part.warning is not None or node.name not in part.banks or not part.attempt or part.edited:
+        return None
+    return why_no_threshold(node, part.attempt)
+
+
 def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, Any]) -> None:
     """One model for a person who approves."""
     tell(
@@ -127,8 +138,7 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
     )
     if part.label is not None:
         tell(_("label {label}", label=part.label))
-    if part.warning is not None:
-        tell(warning_line(part.warning))
+    _show_warning(part, content["no_warning"])
     if content["columns"]:
         title = _("points that columns of {name} give or take", name=node.name)
         columns = ("column", "kind", "bins", "least", "most", "told")
@@ -164,6 +174,15 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
         tell(content["answers_nobody"], "red")
     for reason in content["against"]:
         tell(_("against approving it: {reason}", reason=retold(reason)), "red")
+
+
+def _show_warning(part: "ModelPart", missing: tuple[str, float] | None) -> None:
+    """The threshold of warnings, or why there is none though the study asks for one."""
+    if part.warning is not None:
+        with of_label(part.label):
+            tell(warning_line(part.warning))
+    elif missing is not None:
+        tell(missing_line(*missing), "yellow")
 
 
 def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fedrisk import layout
 from fedrisk.cli.hub_scoring import Supervised
 from fedrisk.cli.node import NodeFolder, node_app
-from fedrisk.cli.output import note
+from fedrisk.cli.output import alert, note
 from fedrisk.errors import FedriskError
 from fedrisk.language import _
 from fedrisk.language_patterns import retold
@@ -51,6 +51,7 @@ def node_scoring(node: NodeFolder, supervised: Supervised = False) -> None:
 
 def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: threading.Event) -> None:
     """Attend at the hub's relay; at a bank with a port for its loan system serve that too."""
+    from fedrisk.clients.agents import Listed, not_agents
     from fedrisk.serving.channel import Files
     from fedrisk.serving.holder import Holder
     from fedrisk.serving.hub_relay import HubRelay
@@ -65,6 +66,8 @@ def _serve(home: "NodeHome", institution: "Node", status: "Status", stop: thread
             _("connected to the hub's relay of scores") if connected else _("waiting: {why}", why=retold(why))
         )
 
+    if wrong := not_agents(institution.institution.policy.serving.agents, Listed.of(institution)):
+        alert(retold(wrong), style="red")
     holder = Holder(institution, relay.keys)
     attending = Attending(files, holder, stop=stop, news=news)
     with contextlib.ExitStack() as stack:

@@ -67,20 +67,26 @@ def policy_check(
 @policy_app.command("serving")
 def policy_serving(institution: InstitutionFile, as_json: AsJson = False) -> None:
     """What is given once a model serves, to whom, with whose consent; exit code 1 where nobody would be answered."""
-    from fedrisk.institution import load_institution
+    from fedrisk.clients.agents import Listed, not_agents
+    from fedrisk.clients.node import Node
     from fedrisk.serving.consent import thumbprint
 
-    found = load_institution(institution)
+    node = Node.load(institution)
+    found = node.institution
     rules = found.policy.serving
     nobody = rules.answers_nobody(datetime.now(UTC).date())
+    no_agents = not_agents(rules.agents, Listed.of(node)) if rules.agents else ""
     if as_json:
         content = rules.model_dump(mode="json")
         for register in content["registers"]:
             register["kid"] = thumbprint(register["key"])
-        tell_json({"institution": found.name, "serving": content, "answers_nobody": nobody})
+        said = {"serving": content, "answers_nobody": nobody, "no_agents": no_agents}
+        tell_json({"institution": found.name, **said})
     else:
         for line in _serving_lines(found.policy):
             tell(line)
+        if no_agents:
+            tell(retold(no_agents), "red")
         if nobody:
             tell(nobody, "red")
     if nobody:

@@ -56,6 +56,7 @@ def bank(
     from fedrisk.clients import own_results
     from fedrisk.clients.node import Node
     from fedrisk.clients.own_rows import own_rows
+    from fedrisk.recipes.scorecard.warning_node import why_no_threshold
     from fedrisk.report.bank import bank_figures, bank_page
     from fedrisk.report.page import write_page
 
@@ -71,7 +72,8 @@ def bank(
     if as_json:
         tell_json(figures.to_dict())
         return
+    missing = why_no_threshold(node, entry.attempt) if rows.warning is None else None
     with about(own_results.label_named(node, entry)):
-        page = bank_page(rows, approve=approve, record=record, figures=figures)
+        page = bank_page(rows, approve=approve, record=record, figures=figures, no_warning=missing)
     tell(str(write_page(page_file(path, f"report_{node.name}_{short(entry.attempt)}.html"), page)))
     note(_("exact figures of the bank's own customers: readable for its owner alone; leave it at the bank"))

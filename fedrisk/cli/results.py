@@ -210,12 +210,14 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
 def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
     from fedrisk.cli.results_screen import show_figures, show_head, show_tables
     from fedrisk.clients import own_results
-    from fedrisk.report.warning_words import warning_line
+    from fedrisk.recipes.scorecard.warning_node import why_no_threshold
+    from fedrisk.report.warning_words import missing_line, warning_line
 
     figures = own_results.figures(node, entry)
     summary = own_results.summary(node, entry)
     reasons = own_results.reason_counts(node, entry, reason_words())
     warning = own_results.warning_of(node, entry)
+    missing = None if warning is not None else why_no_threshold(node, entry.attempt)
     if as_json:
         content = {
             "institution": node.name,
@@ -224,6 +226,7 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
             "scores": summary,
             "reasons": reasons,
             "warning": None if warning is None else warning.to_dict(),
+            "no_warning": None if missing is None else missing[0],
             **figures,
         }
         tell_json(content)
@@ -233,4 +236,6 @@ def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
         show_figures(figures)
         if warning is not None:
             tell(warning_line(warning), "bold")
+        if missing is not None:
+            tell(missing_line(*missing), "yellow")
         show_tables(figures, summary, reasons)

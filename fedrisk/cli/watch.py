@@ -1,5 +1,6 @@
 """``fedrisk watch``: a bank's active loans, scored anew every month."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,12 +8,15 @@ import typer
 
 from fedrisk.cli.asking import Members, Place, institution_file, way_to_members
 from fedrisk.cli.common import AsJson, ShowFirst
-from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.cli.output import alert, note, out, plain_table, tell, tell_json
 from fedrisk.language import _, either
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fedrisk.watching.outcomes import Taken
     from fedrisk.watching.run import Done
+    from fedrisk.watching.sinks import Undelivered
 
 
 class RunFirst(ShowFirst):
@@ -77,6 +81,11 @@ def watch_run(
     taken = None if outcomes is None else outcomes_of(node, kept_of(node, model), outcomes, label)
     with Progress().watching(), way_to_members(bank, node, members) as relay:
         done = watch(node, model, wanted, relay, write_page=page_writer(node))
+    if outcomes is not None and taken is None:
+        note(
+            _("no month was kept before, so that no outcome belonged to any: the file was not read"),
+            style=None,
+        )
     if as_json:
         more = {} if taken is None else {"outcomes": taken.to_dict()}
         tell_json({"bank": node.name, **done.to_dict(), **more})
@@ -87,6 +96,8 @@ def watch_run(
 
 def _show(done: "Done", taken: "Taken | None") -> None:
     """What the month came to; no id of an enterprise, since whatever starts the command may keep what it prints."""
+    from fedrisk.report import watch_alert_words as alert_words
+
     if taken is not None:
         show_taken(taken)
     said = done.about["scores"]
@@ -133,7 +144,11 @@ def _show(done: "Done", taken: "Taken | None") -> None:
         style=None,
     )
     raised = len(done.alerts)
-    tell(either("{count} new alert", "{count:,} new alerts", raised))
+    tell(either("{count} new alert", "{count:,} new alerts", raised - done.stock))
+    if done.stock:
+        tell(alert_words.stock(done.stock))
+    for text in [] if done.rules is None else alert_words.not_looked_for(asdict(done.rules)):
+        alert(text, "bold")
     if done.page is not None:
         note(_("page: {page}", page=done.page), style=None)
 
@@ -142,19 +157,33 @@ def _asked_as(of: str) -> str:
     return {
         "scores": _("watched"),
         "warning": _("warning"),
-        "challenger": _("challenger: a question of its own"),
+        "challenger": _("challenger"),
     }[of]
 
 
 def _end(done: "Done") -> None:
     """An error where alerts wait for a sink: whoever starts the command has to hear of it."""
-    from fedrisk.errors import LaterError
+    raise_untold(done.waiting)
 
-    if done.waiting:
-        reasons = "; ".join(f"{sink}: {one.alerts:,} ({one.reason})" for sink, one in done.waiting.items())
-        raise LaterError(
-            f"the month is kept, and alerts wait to be told: {reasons}. The same command tells them again"
+
+def raise_untold(left: "Mapping[str, Undelivered]") -> None:
+    """LaterError where alerts wait for a sink, PeerError where one was refused; nothing of an alert is in it."""
+    from fedrisk.errors import LaterError, PeerError
+
+    refused = {sink: one for sink, one in left.items() if one.refused}
+    waiting = {sink: one for sink, one in left.items() if one.waiting}
+    said = []
+    if waiting:
+        reasons = "; ".join(f"{sink}: {one.waiting:,} ({one.reason})" for sink, one in waiting.items())
+        said.append(f"alerts wait to be told: {reasons}. The same command tells them again")
+    if refused:
+        reasons = "; ".join(f"{sink}: {one.refused:,} ({one.reason})" for sink, one in refused.items())
+        said.append(
+            f"alerts were refused: {reasons}. They hold back no others, and stay in the record: fedrisk watch alerts "
+            "says which, and fedrisk watch send gives them again"
         )
+    if said:
+        raise (LaterError if waiting else PeerError)(f"the month is kept. {' '.join(said)}")
 
 
 def show_taken(taken: "Taken") -> None:

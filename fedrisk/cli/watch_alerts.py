@@ -7,13 +7,13 @@ import typer
 
 from fedrisk.cli.asking import Place, institution_file
 from fedrisk.cli.common import AsJson
-from fedrisk.cli.output import note, out, plain_table, tell, tell_json
+from fedrisk.cli.output import note, tell, tell_json
 from fedrisk.cli.watch import Name, show_taken, watch_app
 from fedrisk.language import N_, _
 
 if TYPE_CHECKING:
     from fedrisk.clients.node import Node
-    from fedrisk.watching.alert_book import Act, Standing
+    from fedrisk.watching.alert_book import Act
     from fedrisk.watching.history import Kept
 
 Alert = Annotated[
@@ -28,13 +28,6 @@ Who = Annotated[
 ]
 
 STATES = {"open": N_("open"), "acknowledged": N_("acknowledged"), "closed": N_("closed")}
-RULES = {
-    "fall": N_("score fell"),
-    "probability": N_("probability of default"),
-    "warning": N_("warning model"),
-}
-"""Signs, in words."""
-
 MOST = 50
 """Alerts that a screen shows, unless more are asked for."""
 
@@ -53,23 +46,31 @@ def watch_alerts(
     watch: Name = None,
     as_json: AsJson = False,
 ) -> None:
-    """Alerts with what is behind them, the newest first: what fired, scores, reasons, and what people did."""
+    """Alerts with what is behind them, newest and riskiest first: which limit was passed, reasons, and what people did.
+
+    Also which of them a file, webhook or command of the bank has not taken; one that was refused goes out again with
+    fedrisk watch send.
+    """
+    from fedrisk.cli.watch_alerts_screen import show_alerts
     from fedrisk.watching.month import Month
 
-    node = _node(bank)
-    found = [(name, one) for name, kept in _watches(node, watch).items() for one in _book(kept).standing()]
+    node = bank_node(bank)
+    books = {name: _book(kept) for name, kept in watches_of(node, watch).items()}
+    found = [(name, one) for name, book in books.items() for one in book.standing()]
     found = [(name, one) for name, one in found if not (only_open and one.state == "closed")]
     if month is not None:
         wanted = str(Month.parse(month))
         found = [(name, one) for name, one in found if str(one.alert.month) == wanted]
-    found.sort(key=lambda f: f[1].alert.month, reverse=True)
+    found.sort(key=lambda f: (f[1].alert.month, f[1].alert.probability), reverse=True)
+    told = {id: sinks for book in books.values() for id, sinks in book.deliveries().items()}
     if as_json:
-        tell_json({"bank": node.name, "alerts": [{"watch": name, **one.to_dict()} for name, one in found]})
+        said = [{"watch": name, **one.to_dict(), "sinks": told[one.alert.id]} for name, one in found]
+        tell_json({"bank": node.name, "alerts": said})
         return
     if not found:
         note(_("no alerts"), style=None)
         return
-    _show([one for _name, one in found[:most]])
+    show_alerts([one for _name, one in found[:most]], told)
     if len(found) > most:
         note(_("{n} more; --most shows more, --json all", n=len(found) - most), style=None)
 
@@ -126,16 +127,18 @@ def watch_outcomes(
     """Keep what became of loans, for the back-test; the same file once more changes nothing."""
     from fedrisk.watching.run import outcomes_of
 
-    node = _node(bank)
+    node = bank_node(bank)
     _name, kept = one_watch(node, watch)
     taken = outcomes_of(node, kept, file, label)
+    assert taken is not None, "a watch that is found keeps a month"
     if as_json:
         tell_json({"bank": node.name, **taken.to_dict()})
     else:
         show_taken(taken)
 
 
-def _node(bank: Path) -> "Node":
+def bank_node(bank: Path) -> "Node":
+    """The node of a bank's file or folder."""
     from fedrisk.clients.node import Node
 
     return Node.load(institution_file(bank))
@@ -145,14 +148,14 @@ def one_watch(node: "Node", wanted: str | None) -> "tuple[str, Kept]":
     """Name and content of a bank's one watch, or of the one that is named; ConfigError where that is not clear."""
     from fedrisk.errors import ConfigError
 
-    found = _watches(node, wanted)
+    found = watches_of(node, wanted)
     if len(found) != 1:
         raise ConfigError(f"there are the watches {', '.join(found)}; name one with --watch")
     ((name, kept),) = found.items()
     return name, kept
 
 
-def _watches(node: "Node", wanted: str | None) -> "dict[str, Kept]":
+def watches_of(node: "Node", wanted: str | None) -> "dict[str, Kept]":
     """The watches of a bank, or one of them; ConfigError where there is none."""
     from fedrisk.errors import ConfigError
     from fedrisk.watching.run import rules_of, watches
@@ -166,6 +169,16 @@ def _watches(node: "Node", wanted: str | None) -> "dict[str, Kept]":
     if wanted not in found:
         raise ConfigError(f"there is no watch {wanted} at {node.name}; there are {', '.join(found)}")
     return {wanted: found[wanted]}
+
+
+def watch_with(found: "dict[str, Kept]", alert: str) -> "Kept":
+    """The watch of these that has an alert whose id begins so, or the first; ConfigError where several have one."""
+    from fedrisk.errors import ConfigError
+
+    here = {name: kept for name, kept in found.items() if _book(kept).begins(alert)}
+    if len(here) > 1:
+        raise ConfigError(f"alerts of {', '.join(here)} begin with {alert}; give more digits of the id")
+    return next(iter((here or found).values()))
 
 
 def _book(kept: "Kept") -> Any:
@@ -184,50 +197,10 @@ def _act(
         raise ConfigError(
             "an alert is closed with a reason, which stays in the record; write it after --reason"
         )
-    node = _node(bank)
-    found = _watches(node, watch)
-    here = {name: kept for name, kept in found.items() if _book(kept).begins(alert)}
-    if len(here) > 1:
-        raise ConfigError(f"alerts of {', '.join(here)} begin with {alert}; give more digits of the id")
-    kept = next(iter((here or found).values()))
+    node = bank_node(bank)
+    kept = watch_with(watches_of(node, watch), alert)
     done = _book(kept).act(alert, what, who=who or user_name(), reason=reason, month=kept.newest())
     if as_json:
         tell_json({"bank": node.name, **done.to_dict()})
         return
     tell(_("alert {alert} is {state}", alert=done.alert.id[:8], state=_(STATES[done.state])))
-
-
-def _show(found: "list[Standing]") -> None:
-    table = plain_table(
-        _("Alerts"),
-        "alert",
-        "month",
-        "enterprise",
-        "state",
-        "signs",
-        "score",
-        "before",
-        "probability",
-        "reasons",
-        right=("score", "before", "probability"),
-    )
-    for one in found:
-        alert = one.alert
-        signs = ", ".join(_(RULES[rule]) for rule in (*alert.rules, *(rule for _month, rule in one.more)))
-        before = "" if alert.before is None else f"{alert.before} ({alert.since})"
-        reasons = [*alert.reasons, *(f"{m.column}: {m.was} → {m.now}" for m in alert.moved)]
-        if alert.external:
-            reasons.append(_("external data by {points:+d} points", points=alert.external))
-        state = _(STATES[one.state]) + (f", {_('over')} {one.over}" if one.over else "")
-        table.add_row(
-            alert.id[:8],
-            alert.month,
-            alert.enterprise,
-            state,
-            signs,
-            str(alert.score),
-            before,
-            f"{alert.probability:.3f}",
-            "; ".join(reasons),
-        )
-    out.print(table)

@@ -123,3 +123,5 @@ def _show(title: str, since: str, by_month: "ByMonth", month: str) -> None:
         shown = (stability_index(d.by_month), stability_index(d.by_development))
         table.add_row(d.name, count(d.rows), *shown, watch_words.alarm(d), style=style)
     tell_table(table)
+    for said in watch_words.nameable(by_month[month]):
+        tell(said)

@@ -10,7 +10,7 @@ from fedrisk.cli.common import AsJson, PageLanguage
 from fedrisk.cli.output import note, tell, tell_json
 from fedrisk.cli.watch import Name, watch_app
 from fedrisk.cli.watch_alerts import one_watch
-from fedrisk.language import _, speaking
+from fedrisk.language import _, about, speaking
 
 Wanted = Annotated[
     str | None,
@@ -58,6 +58,7 @@ def watch_page(
         if as_json:
             tell_json({"page": str(page), **figures.to_dict()})
             return
-        for said, kind in verdicts(figures):
-            tell(said, "bold" if kind in ("alarm", "doubt") else None)
+        with about(figures.label.get("name")):
+            for said, kind in verdicts(figures):
+                tell(said, "bold" if kind in ("alarm", "doubt") else None)
         note(_("page: {page}", page=page), style=None)

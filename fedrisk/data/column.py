@@ -36,7 +36,7 @@ class Column(BaseModel, metaclass=Stated):
     ``meaning_zh`` is the meaning in Chinese, shown to those who read Chinese in place of ``meaning``.
 
     A column may be computed from a monthly history of the institution (``[histories]`` of its file) in place of being
-    read from the table: ``history`` names the series, and ``kind``, ``months`` and ``before`` say how
+    read from the table: ``history`` names the series, and ``kind``, ``months``, ``before`` and ``since`` say how
     (`fedrisk.data.history_kinds`). It is a number from then on, with the bounds, bins and meaning that follow from the
     rule unless it states others.
 

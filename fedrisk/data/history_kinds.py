@@ -31,6 +31,7 @@ class HistoryKeys(BaseModel):
     kind: str
     months: int | None = Field(default=None, ge=1, le=MOST_MONTHS)
     before: int | None = Field(default=None, ge=1, le=MOST_MONTHS)
+    since: int | None = Field(default=None, ge=0, le=MOST_MONTHS)
 
 
 KEYS = tuple(name for name in HistoryKeys.model_fields if name not in ("history", "kind"))
@@ -44,7 +45,7 @@ class HistoryKind:
     """What is public about one kind of history column.
 
     Attributes:
-        meaning: in English, ``{series}``, ``{months}`` and ``{before}`` filled in; meaning_zh: in Chinese.
+        meaning: in English, ``{series}``, ``{months}``, ``{before}`` and ``{since}`` filled in; meaning_zh: in Chinese.
         keys: keys that the kind takes, with what they are where a column does not state them.
         low, high: bounds; None for those of the series, where the column is an amount in the series' unit.
         bins: inner edges; none where the study finds them.
@@ -222,21 +223,22 @@ KINDS: dict[str, HistoryKind] = {
         risk="falling",
     ),
     "fall_evidence": HistoryKind(
-        meaning="log odds that {series} fell in one of the last {months} months and stays down, against no fall, a "
-        "passing dip, a fall made good and an even line, from {before} months more",
-        meaning_zh="{series}在最近{months}个月内下降且未恢复的对数几率（与未下降、短暂下滑、已恢复及平稳升降相比，另参考此前{before}个月）",
-        keys={"months": 9, "before": 9},
+        meaning="log odds that {series} fell in one of the last {months} months{since} and stays down, against no "
+        "fall, a passing dip, a fall made good and an even line, from {before} months more",
+        meaning_zh="{series}在最近{months}个月内{since}下降且未恢复的对数几率（与未下降、短暂下滑、已恢复及平稳升降相比，另参考此前{before}个月）",
+        keys={"months": 9, "before": 9, "since": 0},
         low=-20.0,
         high=40.0,
         bins=EVIDENCE_EDGES,
         risk="falling",
     ),
     "bunched_fall_evidence": HistoryKind(
-        meaning="log odds that {series} fell in one of the last {months} months, stays down and bunches at the ends of "
-        "quarters since, against no fall, a passing dip, a fall made good and an even line, from {before} months more",
-        meaning_zh="{series}在最近{months}个月内下降、未恢复且此后集中于季末的对数几率（与未下降、短暂下滑、已恢复及平稳升降相比，"
+        meaning="log odds that {series} fell in one of the last {months} months{since}, stays down and bunches at the "
+        "ends of quarters since, against no fall, a passing dip, a fall made good and an even line, from {before} "
+        "months more",
+        meaning_zh="{series}在最近{months}个月内{since}下降、未恢复且此后集中于季末的对数几率（与未下降、短暂下滑、已恢复及平稳升降相比，"
         "另参考此前{before}个月）",
-        keys={"months": 9, "before": 9},
+        keys={"months": 9, "before": 9, "since": 0},
         low=-20.0,
         high=40.0,
         bins=EVIDENCE_EDGES,
@@ -250,8 +252,8 @@ KINDS: dict[str, HistoryKind] = {
 class HistoryRule(BaseModel, metaclass=Stated):
     """How one column is computed from a monthly history: all of it is public, and part of the dictionary.
 
-    ``series``, ``kind``, ``months`` and ``before`` are a column's keys. The rest is what ``[histories]`` of the
-    institution's file says of the series, filled in when that is read: its bounds and unit, whether more of it is
+    ``series``, ``kind``, ``months``, ``before`` and ``since`` are a column's keys. The rest is what ``[histories]`` of
+    the institution's file says of the series, filled in when that is read: its bounds and unit, whether more of it is
     better, and the number of months of a history (``over``). None and empty until then.
     """
 
@@ -261,6 +263,7 @@ class HistoryRule(BaseModel, metaclass=Stated):
     kind: str = ""
     months: int = 1
     before: int | None = None
+    since: int | None = Field(default=None, exclude_if=lambda since: since is None)
     unit: str = ""
     low: float | None = None
     high: float | None = None
@@ -302,15 +305,22 @@ class HistoryRule(BaseModel, metaclass=Stated):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what decides the column's values."""
-        text = self.model_dump_json(include={"series", "kind", "months", "before", "low", "high", "over"})
+        decides = {"series", "kind", "months", "before", "since", "low", "high", "over"}
+        text = self.model_dump_json(include=decides)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def settings(self) -> dict[str, Any]:
         """What follows from the rule for a column that does not state it: bounds, edges, unit, meanings, direction."""
         kind, words = self.of, {"series": self.series, "months": self.months, "before": self.before}
+        months = "month" if self.since == 1 else "months"
+        ago = (
+            (f" (at least {self.since} {months} ago)", f"（至少{self.since}个月前）")
+            if self.since
+            else ("", "")
+        )
         found: dict[str, Any] = {
-            "meaning": kind.meaning.format(**words),
-            "meaning_zh": kind.meaning_zh.format(**words),
+            "meaning": kind.meaning.format(**words, since=ago[0]),
+            "meaning_zh": kind.meaning_zh.format(**words, since=ago[1]),
             "low": self.low if kind.low is None else kind.low,
             "high": self.high if kind.high is None else kind.high,
             "bins": kind.bins,
@@ -322,7 +332,8 @@ class HistoryRule(BaseModel, metaclass=Stated):
 
     def __str__(self) -> str:
         before = "" if self.before is None else f", before = {self.before}"
-        return f'history = "{self.series}", kind = "{self.kind}", months = {self.months}{before}'
+        since = f", since = {self.since}" if self.since else ""
+        return f'history = "{self.series}", kind = "{self.kind}", months = {self.months}{before}{since}'
 
 
 def _is_kind(name: object) -> bool:
@@ -344,8 +355,16 @@ def _problems(rule: HistoryRule) -> list[str]:
         for key, value in (("months", rule.months), ("before", rule.before))
         if value is not None and not 1 <= value <= MOST_MONTHS
     ]
-    if rule.before is not None and "before" not in kind.keys:
-        found.append(f'before is no key of kind "{rule.kind}", which takes {", ".join(kind.keys)}; remove it')
+    for key, value in (("before", rule.before), ("since", rule.since)):
+        if value is not None and key not in kind.keys:
+            found.append(
+                f'{key} is no key of kind "{rule.kind}", which takes {", ".join(kind.keys)}; remove it'
+            )
+    if rule.since is not None and not 0 <= rule.since < rule.months:
+        found.append(
+            f"since = {rule.since} must be from 0 to {rule.months - 1}: a fall in one of the last {rule.months} months "
+            "cannot have begun earlier; correct it, or raise months"
+        )
     if 1 <= rule.months < kind.least:
         found.append(f'kind "{rule.kind}" needs months = {kind.least} or more; raise it')
     if rule.over is not None and rule.span > rule.over:
@@ -383,8 +402,9 @@ def gathered(raw: Mapping[str, Any]) -> dict[str, Any]:
 def unfolded(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A column as a file writes it, with its rule in one piece under ``history`` and what follows from that.
 
-    ``history = "invoices"``, ``kind``, ``months`` and ``before`` become the rule; kind is "number" from then on. What
-    the column states itself stays. A column without a history, or with a rule that cannot be read, stays as it is.
+    ``history = "invoices"``, ``kind``, ``months``, ``before`` and ``since`` become the rule; kind is "number" from then
+    on. What the column states itself stays. A column without a history, or with a rule that cannot be read, stays as it
+    is.
     """
     content = gathered(raw)
     given = content.get("history")
@@ -423,4 +443,6 @@ def folded(content: Mapping[str, Any], rule: HistoryRule) -> dict[str, Any]:
     out = {"name": own.pop("name"), "history": rule.series, "kind": rule.kind, "months": rule.months}
     if rule.before is not None:
         out["before"] = rule.before
+    if rule.since:
+        out["since"] = rule.since
     return out | {k: v for k, v in own.items() if k not in ("history", "kind")}

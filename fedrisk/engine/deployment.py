@@ -7,7 +7,7 @@ from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster
 from fedrisk.engine.hub_figures import Progress
 from fedrisk.engine.public_check import check_public
-from fedrisk.engine.superlink import nodes
+from fedrisk.engine.superlink_nodes import nodes
 from fedrisk.errors import ConfigError, FedriskError, PeerError, Stopped
 from fedrisk.recipes import recipe_of
 from fedrisk.server import knowledge

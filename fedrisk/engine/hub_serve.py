@@ -28,17 +28,9 @@ from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import Roster, epochs
 from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_figures import FIGURES
-from fedrisk.engine.superlink import (
-    SOCKET,
-    App,
-    front,
-    make_app,
-    nodes,
-    register,
-    settle,
-    socket_path,
-    unregister,
-)
+from fedrisk.engine.superlink import App, front, make_app
+from fedrisk.engine.superlink_clients import SOCKET, socket_path
+from fedrisk.engine.superlink_nodes import nodes, register, settle, unregister
 from fedrisk.errors import ConfigError, FedriskError, StoreError
 from fedrisk.files import private_append
 from fedrisk.server.hub import Hub

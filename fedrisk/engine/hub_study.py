@@ -17,7 +17,7 @@ from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.heap import return_memory
 from fedrisk.engine.hub_figures import FIGURES, Progress
 from fedrisk.engine.hub_work import READY
-from fedrisk.engine.superlink import task_grid
+from fedrisk.engine.superlink_runs import task_grid
 from fedrisk.errors import ConfigError, FedriskError, PeerError, code_of
 from fedrisk.recipes import recipe_of
 from fedrisk.server.hub import Hub

@@ -26,7 +26,7 @@ from flwr.serverapp import Grid
 
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.deploy.roster import epochs, read_epoch
-from fedrisk.engine.superlink import start_run, stop_run, take_task, task_grid, unfinished
+from fedrisk.engine.superlink_runs import start_run, stop_run, take_task, task_grid, unfinished
 from fedrisk.errors import FedriskError, PeerError, code_of
 from fedrisk.server.certificates import certificate_of
 from fedrisk.server.desk import Desk

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrisk.clients.agents import Listed, not_agents
 from fedrisk.clients.attempt import key_tag_of
 from fedrisk.clients.books import check_books
 from fedrisk.clients.describe import (
@@ -95,7 +96,7 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
         found.statement = None if study.has_table(node.name) else Statement(role=study.role_of(node.name))
         return found
     found.notes += [status.finding for status in node.institution.encoder_status()]
-    found.notes += _serving_notes(found)
+    found.notes += _serving_notes(found, study)
     brought = found.attempt(lambda: recipe.brings(node, study, research_seed))
     found.brought = brought or Brought()
     found.attempt(lambda: _read(found, node.institution.dictionary))
@@ -112,13 +113,19 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
     return found
 
 
-def _serving_notes(found: Looked) -> list[Finding]:
-    """Where a holder states rules for models that serve under which it would refuse every question."""
+def _serving_notes(found: Looked, study: Study) -> list[Finding]:
+    """Where a holder's rules for models that serve would refuse every question, or name as an agent who is none."""
     policy = found.node.institution.policy
     if found.role not in HOLDING or "serving" not in policy.model_fields_set:
         return []
-    reason = policy.serving.answers_nobody(datetime.now(UTC).date())
-    return [Finding("serving_answers_nobody", {"reason": reason})] if reason else []
+    out = []
+    if reason := policy.serving.answers_nobody(datetime.now(UTC).date()):
+        out.append(Finding("serving_answers_nobody", {"reason": reason}))
+    listed = found.attempt(lambda: Listed.of(found.node)) or Listed({}, False)
+    roles = {**{one.name: one.role for one in study.institutions}, **listed.roles}
+    if reason := not_agents(policy.serving.agents, Listed(roles, listed.known)):
+        out.append(Finding("serving_no_agent", {"reason": reason}))
+    return out
 
 
 def _read(found: Looked, dictionary: Dictionary | None) -> None:

@@ -4,7 +4,8 @@ Growth, variation and falls against an earlier window look much alike in trouble
 and in noise. What differs is the shape in time. Here each shape is a hypothesis about the logarithm of the series:
 
 - nothing: a level, and noise;
-- a step that stays: down by about 45 % within two months, begun in one of the last so many months;
+- a step that stays: down by about half within two months, begun in one of the last so many months;
+- the same, begun too lately to count, where only a step that has lasted a while does;
 - a dip: as deep, over after two to four months, or still going on;
 - a step that has been made good, or begins to be: down for nine months, back within three;
 - a line down, or up, over the whole window.
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-DEPTH, DEPTH_SPREAD = 0.6, 0.3
+DEPTH, DEPTH_SPREAD = 0.7, 0.2
 """Fall of the logarithm in a step or a dip, mean and standard deviation."""
 
 SLOPE, SLOPE_SPREAD = 1.0, 0.4
@@ -69,12 +70,15 @@ BLOCK = 256
 """Enterprises whose densities under all shapes are in memory at once: few enough for the processor's cache."""
 
 
-def weight_of_evidence(x: Floats, onsets: int, ends: NDArray[np.int64] | None = None) -> Floats:
+def weight_of_evidence(
+    x: Floats, onsets: int, ends: NDArray[np.int64] | None = None, since: int = 0
+) -> Floats:
     """Natural logarithm of the ratio of probabilities of a series, a step that stays against all else, (n,).
 
     Args:
         x: (months, n), oldest first, not negative, NaN for a month without a report.
         onsets: a step may begin in one of the last so many months.
+        since: only a step that began at least so many months before the last one counts; a later one is held against.
         ends: of the last month, 12 * year + month - 1, (n,), where a step comes with amounts that bunch at the ends of
             quarters from then on; without it, or where it is negative, there is no such rhythm.
 
@@ -97,7 +101,7 @@ def weight_of_evidence(x: Floats, onsets: int, ends: NDArray[np.int64] | None = 
     for phase in range(-1, 3):
         rows = known & (phases == phase)
         if rows.any():
-            out[rows] = _weight(y[:, rows], onsets, phase)
+            out[rows] = _weight(y[:, rows], (onsets, since), phase)
     return out
 
 
@@ -145,26 +149,29 @@ class _Noise:
     log_scale: float
 
 
-def _shapes(months: int, onsets: int, phase: int) -> Iterator[_Shape]:
-    """All hypotheses; phase: place of the last month within its quarter, -1 without a rhythm."""
+def _shapes(months: int, begun: tuple[int, int], phase: int) -> Iterator[_Shape]:
+    """All hypotheses; begun: onsets and since; phase: of the last month within its quarter, -1 without a rhythm."""
     none = np.zeros(months)
     if phase < 0:
-        yield from _with_rhythm(months, onsets, none, none, 1.0)
+        yield from _with_rhythm(months, begun, none, none, 1.0)
         return
     back = np.arange(months) - (months - 1)
     rhythm = np.where((back + phase) % 3 == 2, RHYTHM, -RHYTHM / 2)
-    yield from _with_rhythm(months, onsets, rhythm, none, 1.0 - ALWAYS)
-    yield from _with_rhythm(months, onsets, rhythm, rhythm, ALWAYS)
+    yield from _with_rhythm(months, begun, rhythm, none, 1.0 - ALWAYS)
+    yield from _with_rhythm(months, begun, rhythm, rhythm, ALWAYS)
 
 
-def _with_rhythm(months: int, onsets: int, rhythm: Floats, always: Floats, share: float) -> Iterator[_Shape]:
+def _with_rhythm(
+    months: int, begun: tuple[int, int], rhythm: Floats, always: Floats, share: float
+) -> Iterator[_Shape]:
     """The hypotheses of enterprises that ``always`` have a rhythm, to which trouble adds that of bunched amounts."""
-    t, nothing = np.arange(months), np.zeros(months)
+    t, nothing, (onsets, least) = np.arange(months), np.zeros(months), begun
     yield _Shape(False, share, nothing, 0.0, 0.0, always)
     for first in range(months - onsets, months):
         since = (t >= first) * 1.0
         step = (FIRST * (t == first) + (t > first)) * 1.0
-        yield _Shape(True, share * TROUBLE, -step, DEPTH, DEPTH_SPREAD, always + rhythm * since)
+        counts = months - 1 - first >= least
+        yield _Shape(counts, share * TROUBLE, -step, DEPTH, DEPTH_SPREAD, always + rhythm * since)
     for first in range(1, months):
         for length in LENGTHS:
             dip = np.asarray((t >= first) & (t < first + length), dtype=np.float64)
@@ -208,9 +215,9 @@ class _Terms:
 
 
 @lru_cache(maxsize=32)
-def _terms(months: int, onsets: int, phase: int) -> tuple[_Terms, ...]:
+def _terms(months: int, begun: tuple[int, int], phase: int) -> tuple[_Terms, ...]:
     """By noise."""
-    shapes = sorted(_shapes(months, onsets, phase), key=lambda shape: not shape.step)
+    shapes = sorted(_shapes(months, begun, phase), key=lambda shape: not shape.step)
     return tuple(_of_noise(shapes, noise) for noise in _noises(months))
 
 
@@ -234,13 +241,13 @@ def _of_noise(shapes: Sequence[_Shape], noise: _Noise) -> _Terms:
     )
 
 
-def _weight(y: Floats, onsets: int, phase: int) -> Floats:
+def _weight(y: Floats, begun: tuple[int, int], phase: int) -> Floats:
     """The weight of evidence of centred logarithms (months, n) whose gaps are filled."""
     out = np.empty(y.shape[1])
     for start in range(0, len(out), BLOCK):
         some = np.ascontiguousarray(y[:, start : start + BLOCK])
         sides: tuple[list[Floats], list[Floats]] = ([], [])
-        for terms in _terms(len(y), onsets, phase):
+        for terms in _terms(len(y), begun, phase):
             z = _weighted(terms.precision, some)
             value = terms.constant + _weighted(terms.mean, z) - 0.5 * _sum(some * z)
             value += terms.half * (_weighted(terms.change, z) - terms.shift) ** 2

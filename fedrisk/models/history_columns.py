@@ -251,11 +251,11 @@ def lasting_fall(paths: Paths, rule: HistoryRule) -> Floats:
 
 
 def fall_evidence(paths: Paths, rule: HistoryRule) -> Floats:
-    return weight_of_evidence(paths.last(rule.span), rule.months)
+    return weight_of_evidence(paths.last(rule.span), rule.months, since=rule.since or 0)
 
 
 def bunched_fall_evidence(paths: Paths, rule: HistoryRule) -> Floats:
-    return weight_of_evidence(paths.last(rule.span), rule.months, paths.ends)
+    return weight_of_evidence(paths.last(rule.span), rule.months, paths.ends, rule.since or 0)
 
 
 # --- parts of formulas ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
@@ -133,7 +133,7 @@ def levels(observed: Observed, candidates: Candidates, prior: Floats | None = No
         noise=(each * np.maximum(variance - fresh, 0.0)).sum(0) + between,
         weights=(each * weights).sum(0),
         jumped=(share[:, None] * run.jumped).sum(0),
-        surprise=np.where(run.tested, chi2.sf(fit, np.maximum(observed.valid.sum(1), 1)), 1.0),
+        surprise=np.where(run.tested, chdtrc(np.maximum(observed.valid.sum(1), 1), fit), 1.0),
         posterior=posterior,
     )
 

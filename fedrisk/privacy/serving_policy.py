@@ -67,9 +67,9 @@ class ServingPolicy(BaseModel):
     monitoring_consent: what has to come with these; None asks for what ``consent`` says.
     index_months: most months of an operating health index in one answer, this one and those before it. Each counts as a
         score of the enterprise (per_day, per_enterprise).
-    agents: institutions that may ask, for enterprises themselves, for an index that this one answers (docs/
-        health-index.md): of an enterprise whose token names the agent and the purpose own_information, whatever
-        ``consent`` says. None where it is empty.
+    agents: institutions, agents in the list of members, that may ask, for enterprises themselves, for an index that
+        this one answers (docs/health-index.md): of an enterprise whose token names the agent and the purpose
+        own_information, whatever ``consent`` says. None where it is empty.
     ages: whether a bank may learn how many members knew an enterprise and how old their data were. ``several``: only
         with three members or more, in whose count one hides among the others.
     measures: sums across institutions in which this one takes part; none where it is empty.

@@ -185,7 +185,7 @@ def same_rules(study: Study, statements: Statements) -> None:
         if differ:
             raise ConfigError(
                 f"{first} and {bank} compute {', '.join(differ)} from their histories in different ways; banks of one "
-                "study need the same kind, months and before, and the same bounds and months of the series"
+                "study need the same kind, months, before and since, and the same bounds and months of the series"
             )
 
 

@@ -23,7 +23,7 @@ from fedrisk.report.bank_words import Table, from_to, share, signed_share
 from fedrisk.report.curve_figures import said as said_figure
 from fedrisk.report.page import render_page
 from fedrisk.report.text import number, own_sentences, signed
-from fedrisk.report.warning_words import own_rows, warning_rows
+from fedrisk.report.warning_words import missing_line, own_rows, warning_rows
 from fedrisk.report.words import sentence, word
 
 APPROVE = 0.8
@@ -49,6 +49,7 @@ def bank_page(
     approve: float = APPROVE,
     record: ReleaseRecord | None = None,
     figures: OwnFigures | None = None,
+    no_warning: tuple[str, float] | None = None,
 ) -> str:
     """The page, in the language that is spoken.
 
@@ -58,6 +59,7 @@ def bank_page(
         approve: share of customers approved at which the page says first what the model would change.
         record: the study's release record, where the operator handed it over.
         figures: where they were worked out already.
+        no_warning: why there is no threshold of warnings though the study asks for one (recipes/scorecard).
 
     Errors: ConfigError for a model that is not there, a share outside (0, 1], or a record of another attempt.
     """
@@ -82,6 +84,7 @@ def bank_page(
         calibration=bank_curves.calibrations(found),
         cutoffs=bank_scores.cutoffs(found),
         breakeven=bank_scores.breakeven(found),
+        no_warning="" if no_warning is None else missing_line(*no_warning),
         warning=[] if rows.warning is None else [*warning_rows(rows.warning), *own_rows(rows)],
         parts_view=bank_scores.parts(found),
         values=bank_columns.values(rows, found),

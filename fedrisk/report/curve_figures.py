@@ -24,6 +24,8 @@ from fedrisk.report.figure_style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from fedrisk.models.warning_point import WarningPoint
+
 HEIGHT = 300.0
 """Units of a figure's height without its legend."""
 
@@ -57,8 +59,44 @@ def roc(found: Roc, others: Sequence[tuple[str, Roc]] = (), label: str | None = 
             texts.append(_("{name}: AUC {auc}", name=other, auc=said(curve.auc)))
         handles.append(_chance(axes, [0, 100], [0, 100]))
         legend(axes, handles, [*texts, of_kind("plot", "Without any information")])
-        named_axes(axes, of_kind("plot", "Others refused (%)"), of_kind("plot", "Defaults refused (%)"))
+        named_axes(
+            axes, of_kind("plot", "Others up to a score (%)"), of_kind("plot", "Defaults up to a score (%)")
+        )
     return Drawn(figure, _("ROC curve. {curves}", curves="; ".join(texts)))
+
+
+def warnings(found: Roc, point: "WarningPoint") -> Drawn:
+    """The ROC curve up to four times the stated rate of false alarms, with the threshold and its intervals."""
+    most = 100 * min(1.0, 4 * point.stated)
+    alarms, recall = point.false_alarms, point.recall
+    with style():
+        figure, axes = _square(3)
+        curve = _banded(axes, 100 * found.false_positive, found.true_positive, 0, 100)
+        stated = axes.axvline(100 * point.stated, color=FAINT, linewidth=1, linestyle=(0, (2, 2)))
+        at = axes.errorbar(
+            [100 * alarms.value],
+            [100 * recall.value],
+            xerr=[[100 * (alarms.value - alarms.low)], [100 * (alarms.high - alarms.value)]],
+            yerr=[[100 * (recall.value - recall.low)], [100 * (recall.high - recall.value)]],
+            fmt="o",
+            color=COLOURS[1],
+            markersize=5,
+            capsize=3,
+        )
+        axes.set_xlim(0, most)
+        names = [of_kind("plot", "By other thresholds"), _("Threshold {score}", score=point.score)]
+        legend(axes, [curve, at, stated], [*names, _("Stated rate {rate}", rate=f"{point.stated:.1%}")])
+        named_axes(
+            axes,
+            of_kind("plot", "False alarms, of all others (%)"),
+            of_kind("plot", "Warned of, of all defaults (%)"),
+        )
+    said = _(
+        "Recall by rate of false alarms: at {alarms} false alarms {recall} of the defaults are warned of.",
+        alarms=f"{alarms.value:.1%}",
+        recall=f"{recall.value:.1%}",
+    )
+    return Drawn(figure, said)
 
 
 def ks(found: Ks) -> Drawn:

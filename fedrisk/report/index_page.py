@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, language, listed, of_kind
 from fedrisk.language_patterns import retold
 from fedrisk.report.figure_style import COLOURS, FAINT, Drawn, canvas, legend, named_axes, room_below, style
 from fedrisk.report.page import render_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fedrisk.serving.index_forms import IndexAnswer, IndexBody
 
 HEIGHT = 280.0
@@ -27,13 +29,17 @@ def index_page(asker: str, body: "IndexBody") -> str:
         asker=asker,
         answer=answer,
         scale=body.scale,
-        words=retold(answer.words) if answer.code else fewer_words(answer),
+        words=told_words(answer),
+        columns=[
+            (_("known month by month"), by_member(body.scale.moving)),
+            (_("as they are now, in every month"), by_member(body.scale.still)),
+        ],
         plot=None if answer.code else months_plot(answer).plot(),
         changes=[(months, change, answer.moved(months)) for months, change in _changes(answer)],
         themes=themes,
         theme_columns=[(name, "n") for name in themes],
         made=datetime.fromtimestamp(answer.made, UTC).date().isoformat(),
-        notice=answer.notice,
+        why_no_privacy=retold(answer.notice) if answer.notice else "",
     )
 
 
@@ -57,7 +63,7 @@ def months_plot(answer: "IndexAnswer") -> Drawn:
         )
         axes.set_xlim(min(-5.5, ago.min() - 0.5), 0.5)
         axes.set_xticks([t for t in range(-18, 1, 3) if t >= ago.min()])
-        axes.set_ylim(0, 100)
+        axes.set_ylim(0, 106)
         axes.set_yticks(range(0, 101, 25))
         named_axes(
             axes, of_kind("plot", "Months (0: the newest)"), of_kind("plot", "Index (100: healthiest)")
@@ -67,17 +73,30 @@ def months_plot(answer: "IndexAnswer") -> Drawn:
     return Drawn(figure, _("Operating health index by month, the newest last: {values}", values=said))
 
 
-def fewer_words(answer: "IndexAnswer") -> str:
-    """That members tell fewer months than were asked for; empty where they tell all."""
-    told = len(answer.months)
-    if told == answer.asked:
-        return ""
-    return _(
-        "{told} of {asked} months are told. Earlier ones are not known: a member's histories do not reach back so far, "
-        "or its policy allows fewer (policy.serving.index_months).",
-        told=told,
-        asked=answer.asked,
-    )
+def told_words(answer: "IndexAnswer") -> str:
+    """What an answer says beside its months, in the language that is spoken: why there is none, or why there are fewer.
+
+    Names of members are listed as that language lists them.
+    """
+    words = answer.words
+    if language() == "en":
+        return words
+    for code in set(answer.members.values()):
+        *most, last = sorted(name for name, said in answer.members.items() if said == code)
+        if most:
+            words = words.replace(
+                f"{', '.join(most)} and {last} give nothing", f"{listed([*most, last])} give nothing"
+            )
+    return retold(words)
+
+
+def by_member(columns: "Sequence[str]") -> list[tuple[str, str]]:
+    """Columns, as MEMBER.COLUMN, listed by member."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        member, _dot, name = column.partition(".")
+        found.setdefault(member, []).append(name or member)
+    return [(member, listed(names)) for member, names in found.items()]
 
 
 def _changes(answer: "IndexAnswer") -> list[tuple[int, int]]:

@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fedrisk.analysis import curves
+from fedrisk.analysis.score_counts import counts_of
 from fedrisk.language import _, language, listed
-from fedrisk.report import card_view
+from fedrisk.report import card_view, plots
 from fedrisk.report.display import for_people
 from fedrisk.report.label_words import about_its_label
 from fedrisk.report.page import render_page
@@ -29,7 +31,7 @@ from fedrisk.report.text import (
     signed,
     unknown_cells,
 )
-from fedrisk.report.warning_words import warning_rows
+from fedrisk.report.warning_words import other_rows, warning_rows
 from fedrisk.report.words import sentence, word
 from fedrisk.server.results import DisclosureLine, Results
 from fedrisk.study import DEFAULT_LABEL
@@ -77,8 +79,22 @@ def operator_page(results: Results, begun: str | None = None) -> str:
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
         seen=seen(results),
         selection=selection(results),
-        warning=[] if results.warning is None else warning_rows(results.warning),
+        **warnings_view(results),
     )
+
+
+def warnings_view(results: Results) -> dict[str, Any]:
+    """Of a study with a threshold of warnings: its rows, other rates, a plot of both, and what the outcome is."""
+    point = results.warning
+    if point is None:
+        return {"warning": []}
+    counts = None if results.record is None else counts_of(results.record, results.card)
+    curve = None if counts is None else curves.roc(counts)
+    return {
+        "warning": warning_rows(point, counts),
+        "other_rates": other_rows(counts, point.stated),
+        "warning_plot": None if curve is None else plots.warnings(curve, point),
+    }
 
 
 def why_not_evaluated(results: Results) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from fedrisk.analysis.curves import Calibration, Cutoff, Gains, Ks, Roc, ScoreDistribution
 from fedrisk.analysis.feature_figures import FeaturePoints, InformationValue
+from fedrisk.models.warning_point import WarningPoint
 from fedrisk.report import charts, curve_figures
 from fedrisk.report.charts import Bar, Line, Marks
 from fedrisk.report.figure_style import Plot, figure_svg
@@ -29,6 +30,7 @@ __all__ = [
     "points_of_feature",
     "roc",
     "score_distribution",
+    "warnings",
 ]
 
 
@@ -65,6 +67,11 @@ def score_distribution(found: ScoreDistribution) -> Plot:
 def cutoffs(found: Sequence[Cutoff]) -> Plot:
     """Default rate of the approved and share of defaults kept out, by the share that is approved."""
     return curve_figures.cutoffs(found).plot()
+
+
+def warnings(found: Roc, point: WarningPoint) -> Plot:
+    """Recall against the rate of false alarms near a threshold of warnings."""
+    return curve_figures.warnings(found, point).plot()
 
 
 def points_of_feature(found: FeaturePoints, *, title: str | None = None) -> Plot:

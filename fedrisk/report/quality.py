@@ -36,7 +36,7 @@ def quality_of(results: Results) -> Quality:
     counts = None if results.record is None else counts_of(results.record, results.card)
     return Quality(
         tiles=list(_tiles(results, counts)),
-        plots=[] if counts is None else list(_plots(counts)),
+        plots=[] if counts is None else list(_plots(counts, warns=results.warning is not None)),
         # A group whose noisy count is not positive has no observed rate.
         groups=[r for r in results.calibration or () if r.count > 0],
     )
@@ -90,16 +90,17 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _plots(counts: ScoreCounts) -> Iterator[tuple[Plot, str, str]]:
-    """Those plots that the counts have something to say for."""
+def _plots(counts: ScoreCounts, *, warns: bool) -> Iterator[tuple[Plot, str, str]]:
+    """Those plots that the counts have something to say for; a model that warns approves nobody (warns)."""
     makers: list[tuple[Callable[[ScoreCounts], Any], Callable[[Any], Plot], str]] = [
         (curves.roc, plots.roc, _("Ranking: ROC curve")),
         (curves.ks, plots.ks, _("Defaults and others apart: KS")),
         (curves.gains, plots.gains, _("Defaults caught: gains")),
         (curves.calibration, plots.calibration, _("Predicted and observed: calibration")),
         (curves.score_distribution, plots.score_distribution, _("Scores of defaults and of others")),
-        (curves.cutoffs, plots.cutoffs, _("What a cut-off lets in")),
     ]
+    if not warns:
+        makers.append((curves.cutoffs, plots.cutoffs, _("What a cut-off lets in")))
     for figures, draw, caption in makers:
         found = figures(counts)
         if found is not None and found != ():

@@ -80,6 +80,7 @@ def _part(name: str, since: str, by_month: ByMonth, month: str) -> dict[str, Any
     return {
         "name": name,
         "since": since,
+        "nameable": watch_words.nameable(by_month.get(month, ())),
         "rows": [_row(d) for d in sorted(by_month.get(month, ()), key=_place)],
         "plot": _plot(by_month, month),
     }

@@ -11,10 +11,11 @@ from typing import Any
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE
 from fedrisk.analysis.watch.back_test import BackTest
 from fedrisk.analysis.watch.challenge import Contest
-from fedrisk.analysis.watch.drift_alarms import Drifted
+from fedrisk.analysis.watch.drift_alarms import POWER, Drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures
-from fedrisk.analysis.watch.portfolio import Migrations
-from fedrisk.language import _, of_kind
+from fedrisk.analysis.watch.portfolio import Migrations, MonthRisk
+from fedrisk.language import _, about, of_kind
+from fedrisk.report import watch_alert_words as alert_words
 from fedrisk.report import watch_words as words
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.validation_words import chance, count, percent, stability_index
@@ -32,21 +33,31 @@ def write_watch_page(folder: Path, figures: MonthFigures) -> Path:
 
 
 def render_watch_page(f: MonthFigures) -> str:
-    """The page, in the language that is spoken."""
+    """The page, in the language that is spoken, about what the model foretells."""
+    with about(f.label.get("name")):
+        return _rendered(f)
+
+
+def _rendered(f: MonthFigures) -> str:
     return render_page(
         "watch.html.jinja",
         f=f,
         w=words,
         most=MOST_ROWS,
+        outcome=words.outcome(f.label),
         verdicts=words.verdicts(f),
         tiles=_tiles(f),
-        new=[_alert(a) for a in f.new[:MOST_ROWS]],
+        signs=[] if f.signs is None else alert_words.signs(f.signs),
+        new=[_alert(a) for a in f.lately[:MOST_ROWS]],
+        stock=[_alert(a) for a in f.stock[:MOST_ROWS]],
         standing=[_alert(a) for a in f.standing[:MOST_ROWS]],
         closed=[_alert(a) for a in f.closed[:MOST_ROWS]],
         matrix=None if f.migrations is None else _matrix(f.migrations),
         matrix_columns=[_("before ↓, now →"), *((g, "n") for g in f.grades), (of_kind("watch", "gone"), "n")],
         course=_course(f),
+        money_columns=_money_columns(f.risk),
         drift=_drift(f.drift.get(f.month, ()), f.development),
+        power=POWER,
         released=any(v == "released" for v in f.development.values()),
         grades=[] if f.back_test is None else _grades(f.back_test),
         cohorts=_cohorts(f),
@@ -68,7 +79,12 @@ def _tiles(f: MonthFigures) -> list[tuple[str, str, str, str]]:
     loans = "" if before is None else _("{value} in {month}", value=count(before.scored), month=before.month)
     out = [
         (count(now.scored), of_kind("watch", "loans with a score"), loans, ""),
-        (count(len(f.new)), of_kind("watch", "new alerts"), "", "bad" if f.new else ""),
+        (
+            count(len(f.lately)),
+            of_kind("watch", "new alerts"),
+            _("and {n} of the stock", n=count(len(f.stock))) if f.stock else "",
+            "bad" if f.lately else "",
+        ),
         (count(len(f.standing)), of_kind("watch", "open from before"), "", ""),
         (percent(now.probability), of_kind("watch", "mean probability of default"), was, ""),
         (
@@ -78,9 +94,7 @@ def _tiles(f: MonthFigures) -> list[tuple[str, str, str, str]]:
             "",
         ),
     ]
-    if now.loss is not None:
-        at = _("of {exposure} outstanding", exposure=count(now.exposure))
-        out.append((count(now.loss), of_kind("watch", "expected loss"), at, ""))
+    out += _money_tiles(now)
     if f.migrations is not None:
         better = _("{n} safer", n=count(f.migrations.better))
         out.append((count(f.migrations.worse), of_kind("watch", "in a riskier grade"), better, ""))
@@ -89,18 +103,30 @@ def _tiles(f: MonthFigures) -> list[tuple[str, str, str, str]]:
     return out
 
 
+def _money_tiles(now: MonthRisk) -> list[tuple[str, str, str, str]]:
+    """What is outstanding, and expected loss; with how many loans have no amount, which counts 0."""
+    if now.exposure is None:
+        return []
+    missing = words.missing_amounts(now)
+    if now.loss is None:
+        return [(count(now.exposure), of_kind("watch", "outstanding"), missing, "")]
+    at = _("of {exposure} outstanding", exposure=count(now.exposure))
+    note = f"{at}; {missing}" if missing else at
+    return [(count(now.loss), of_kind("watch", "expected loss"), note, "")]
+
+
 def _alert(said: Mapping[str, Any]) -> dict[str, Any]:
     before = said["before"]
     return {
         "enterprise": said["enterprise"],
         "alert": said["id"][:8],
         "month": said["month"],
-        "why": words.why(said),
+        "why": alert_words.why(said),
         "score": str(said["score"]) if before is None else f"{before} → {said['score']}",
         "probability": percent(said["probability"]),
-        "reasons": [words.reason(r) for r in said["reasons"]],
-        "moved": words.moved(said),
-        "state": words.state(said),
+        "reasons": [alert_words.reason(r) for r in said["reasons"]],
+        "moved": alert_words.moved(said),
+        "state": alert_words.state(said),
     }
 
 
@@ -121,7 +147,7 @@ def _matrix(found: Migrations) -> list[tuple[str, list[tuple[str, str]], str]]:
 def _course(f: MonthFigures) -> list[tuple[str, ...]]:
     rows = []
     for m in reversed(f.course):
-        money = [] if f.risk.loss is None else [words.money(m.exposure), words.money(m.loss)]
+        money = [cell for of, cell in _money(m) if getattr(f.risk, of) is not None]
         score = "–" if m.score != m.score else f"{m.score:.0f}"
         rows.append(
             (
@@ -135,6 +161,26 @@ def _course(f: MonthFigures) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _money(m: MonthRisk) -> list[tuple[str, str]]:
+    """Cells about money, with the figure of the month without which there is no such column."""
+    return [
+        ("exposure", count(m.exposure)),
+        ("no_exposure", count(m.no_exposure)),
+        ("loss", count(m.loss)),
+        ("no_share", count(m.no_share)),
+    ]
+
+
+def _money_columns(now: MonthRisk) -> list[tuple[str, str]]:
+    names = {
+        "exposure": of_kind("watch", "outstanding"),
+        "no_exposure": _("without an amount"),
+        "loss": of_kind("watch", "expected loss"),
+        "no_share": _("without a share lost"),
+    }
+    return [(names[of], "n") for of, _cell in _money(now) if getattr(now, of) is not None]
 
 
 def _drift(found: Sequence[Drifted], against: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -152,6 +198,7 @@ def _drift(found: Sequence[Drifted], against: Mapping[str, str]) -> list[dict[st
             "development": stability_index(d.by_development),
             "light": words.light(d.by_development),
             "against": words.against(against.get(d.name, "none")),
+            "nameable": words.index_least(d),
             "chances": chance(min(d.chances.values(), default=None)),
             "alarm": words.alarm(d),
             "alarmed": bool(d.alarms),

@@ -1,15 +1,16 @@
 """What the page of a watched month says: verdicts, lights, reasons of alerts, and what a figure stands on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import sqrt
 
 from fedrisk.analysis.stability import MOVED, STABLE, Stability
 from fedrisk.analysis.watch.back_test import BackTest
 from fedrisk.analysis.watch.challenge import Contest
-from fedrisk.analysis.watch.drift_alarms import Drifted
+from fedrisk.analysis.watch.drift_alarms import POWER, Drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures
-from fedrisk.language import _, either, listed, of_kind
-from fedrisk.models.scorecard import EXTERNAL
+from fedrisk.analysis.watch.portfolio import MonthRisk
+from fedrisk.language import _, either, language, listed, of_kind
+from fedrisk.report import watch_alert_words as alert_words
 from fedrisk.report.validation_words import chance, count, percent
 
 Said = tuple[str, str]
@@ -20,18 +21,24 @@ MOST_NAMED = 5
 
 def verdicts(f: MonthFigures) -> list[Said]:
     """What a risk officer reads first."""
-    return [_alerts(f), *_drift(f), *_tested(f), *_fought(f), *_unscored(f)]
+    return [*_alerts(f), *_drift(f), *_tested(f), *_fought(f), *_unscored(f)]
 
 
-def _alerts(f: MonthFigures) -> Said:
-    if f.new:
+def _alerts(f: MonthFigures) -> list[Said]:
+    out: list[Said] = []
+    if f.stock:
+        out.append((alert_words.stock(len(f.stock)), "doubt"))
+    if f.lately:
         text = either(
-            "{count:,} new alert: a loan to look at.", "{count:,} new alerts: loans to look at.", len(f.new)
+            "{count:,} new alert: a loan to look at.",
+            "{count:,} new alerts: loans to look at.",
+            len(f.lately),
         )
-        return text, "doubt"
-    if f.standing:
-        return _("No new alert; {n:,} from before are open.", n=len(f.standing)), "first"
-    return _("No alert is open."), "first"
+        out.append((text, "doubt"))
+    if not out and f.standing:
+        out.append((_("No new alert; {n:,} from before are open.", n=len(f.standing)), "first"))
+    without = [] if f.signs is None else alert_words.not_looked_for(f.signs)
+    return [*(out or [(_("No alert is open."), "first")]), *((said, "doubt") for said in without)]
 
 
 def _drift(f: MonthFigures) -> list[Said]:
@@ -44,6 +51,39 @@ def _drift(f: MonthFigures) -> list[Said]:
         out.append((_("Away from development: {names}.", names=_named(away)), "doubt"))
     if not out and f.month in f.drift:
         out.append((_("Scores and own columns raise no drift alarm."), ""))
+    return out + [(said, "") for said in nameable(f.drift.get(f.month, ()))]
+
+
+def nameable(found: Sequence[Drifted]) -> list[str]:
+    """How large a change had to be to be named at these numbers of rows, so that no alarm is not read as no drift."""
+    out = []
+    month = [d.nameable["month"] for d in found if "month" in d.nameable]
+    away = [d.nameable["development"] for d in found if "development" in d.nameable]
+    said = {"share": percent(POWER, 0), "rows": count(max((d.rows for d in found), default=0))}
+    if month:
+        out.append(
+            _(
+                "With {rows} rows a change since the month before is named with a chance of at least {share} where its "
+                "index is {index} or more, as where all values move by {deviations} of their standard deviation; of "
+                "smaller ones this page may say nothing.",
+                index=f"{max(month):.2f}",
+                deviations=f"{sqrt(max(month)):.2f}",
+                **said,
+            )
+        )
+    if away:
+        out.append(
+            _(
+                "With {rows} rows what lies away from development is named with a chance of about {share} where its "
+                "index is {index} or more, as where all values lie {deviations} of their standard deviation away; the "
+                "customary bounds are {stable} and {moved}.",
+                index=f"{max(away):.2f}",
+                deviations=f"{sqrt(max(away)):.2f}",
+                stable=f"{STABLE:g}",
+                moved=f"{MOVED:g}",
+                **said,
+            )
+        )
     return out
 
 
@@ -131,49 +171,6 @@ def alarm(found: Drifted) -> str:
     return listed([said[a] for a in found.alarms]) if found.alarms else "–"
 
 
-def why(alert: Mapping[str, Any]) -> list[str]:
-    """Why an alert was raised, a sentence for each sign."""
-    out = []
-    for rule in alert["rules"]:
-        if rule == "fall":
-            out.append(
-                _(
-                    "score fell by {points} points since {since}",
-                    points=abs(alert["points"] or 0),
-                    since=alert["since"],
-                )
-            )
-        elif rule == "probability":
-            out.append(_("probability {p} is above the threshold", p=percent(alert["probability"])))
-        elif rule == "warning":
-            out.append(_("the warning model gives {score}", score=alert["warning"]))
-        else:
-            out.append(str(rule))
-    return out
-
-
-def moved(alert: Mapping[str, Any]) -> list[str]:
-    """What changed since the score was at its best: own columns by bin, and others' points in one sum."""
-    out = [f"{m['column']}: {m['was']} → {m['now']}" for m in alert["moved"]]
-    if alert["external"]:
-        out.append(_("what others know: {points:+d} points", points=alert["external"]))
-    return out
-
-
-def reason(of: str) -> str:
-    """A reason of a score: a column, or all that others know."""
-    return of_kind("watch", "external data") if of == EXTERNAL else of
-
-
-def state(alert: Mapping[str, Any]) -> str:
-    """How an alert stands."""
-    if alert["state"] == "closed":
-        return of_kind("watch", "closed")
-    if alert.get("over"):
-        return _("over since {month}", month=alert["over"])
-    return of_kind("watch", "acknowledged") if alert["state"] == "acknowledged" else of_kind("watch", "open")
-
-
 def tested(found: BackTest) -> list[str]:
     """What a back-test stands on, and what it says in the large."""
     c = found.cohort
@@ -252,6 +249,36 @@ def _signed(value: float, low: float, high: float) -> str:
     return _("{value} ({low} to {high})", value=f"{value:+.4f}", low=f"{low:+.4f}", high=f"{high:+.4f}")
 
 
-def money(value: float | None) -> str:
-    """An amount in the currency of the bank's table."""
-    return "–" if value is None else count(value)
+def missing_amounts(now: MonthRisk) -> str:
+    """How many of the table's rows have no amount, or no share that is lost; empty where none is missing."""
+    said = []
+    if now.no_exposure:
+        text = _(
+            "{n} of {rows} rows without an amount count 0", n=count(now.no_exposure), rows=count(now.rows)
+        )
+        said.append(text)
+    if now.no_share:
+        text = _(
+            "{n} of {rows} rows without a share lost count 0", n=count(now.no_share), rows=count(now.rows)
+        )
+        said.append(text)
+    return listed(said)
+
+
+def outcome(label: Mapping[str, str]) -> str:
+    """What the model foretells, as the bank's dictionary says it; empty where it says nothing."""
+    meaning = (label.get("meaning_zh") if language() == "zh" else "") or label.get("meaning", "")
+    name = label.get("name", "")
+    known = {
+        "name": of_kind("watch", "default") if name == "default" else name,
+        "horizon": label.get("horizon", ""),
+    }
+    if meaning:
+        return _("It foretells {name}: {meaning} ({horizon}).", meaning=meaning, **known)
+    return _("It foretells {name} ({horizon}).", **known) if known["horizon"] else ""
+
+
+def index_least(found: Drifted) -> str:
+    """Indices from which on an alarm is likely: since the month before, since development."""
+    both = [found.nameable.get(which) for which in ("month", "development")]
+    return " / ".join("–" if one is None else f"{one:.2f}" for one in both)

@@ -21,16 +21,22 @@ from fedrisk.clients.node import Node
 from fedrisk.errors import LaterError, ProtocolError, StoreError
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.privacy.serving_policy import MONITORING, OWN_INFORMATION
 from fedrisk.serving.answer_store import AnswerStore, settled
 from fedrisk.serving.card_model import CardModel
 from fedrisk.serving.deployed import meant
 from fedrisk.serving.index_forms import IndexAnswer, IndexMonth, IndexRequest, ScaleShown
 from fedrisk.serving.score_forms import ModelUsed, ServiceError
 from fedrisk.serving.sums import Sums, by_theme, months_of, points_of
-from fedrisk.serving.words import of_code, of_members
+from fedrisk.serving.words import AGENT_WORDS, INDEX_WORDS, of_code, of_members
 
 SECONDS: Final = 10.0
 """Seconds for which the members' answers are waited for."""
+
+NO_HUB: Final = (
+    "this institution has no hub to ask through: name the folder of its node, give node.toml the hub's scoring "
+    "address, or name the members' files on this machine (--members)"
+)
 
 _ANSWERS: Final = TypeAdapter(tuple[IndexAnswer, ...])
 
@@ -88,8 +94,8 @@ def scale_of(part: ModelPart) -> ScaleShown:
     return ScaleShown(
         study=part.name,
         made=part.made.isoformat(),
-        enterprises=index.scale.rows if index.scale is not None else 0,
-        error=index.scale.error if index.scale is not None else 0.0,
+        enterprises=part.index.scale.rows,
+        error=part.index.scale.error,
         moving=index.moving,
         still=index.still,
     )
@@ -140,7 +146,7 @@ def _sums(
     asking: Asks | None, request: IndexRequest, part: ModelPart, store: AnswerStore | None, seconds: float
 ) -> Sums:
     if asking is None:
-        raise LaterError("this node has no hub to ask through; give node.toml the hub's scoring address")
+        raise LaterError(NO_HUB)
     how: dict[str, Any] = {}
     key = request.key
     if store is not None and key is not None:
@@ -169,25 +175,29 @@ def _answer(request: IndexRequest, model: CardModel, used: ModelUsed, sums: Sums
     codes = dict(sums.failed) or dict(sums.refused.get(row, {}))
     if codes:
         code = codes[sorted(codes)[0]]
-        return IndexAnswer(**said, code=code, words=of_members(codes), members=codes)
+        other = AGENT_WORDS if request.purpose == OWN_INFORMATION else INDEX_WORDS
+        return IndexAnswer(**said, code=code, words=of_members(codes, other), members=codes)
     months = months_from(model, sums.columns, row, request.months)
-    return IndexAnswer(
-        **said, months=months, words=_fewer(len(months), request.months), notice=model.card.notice
-    )
+    words = _fewer(len(months), request.months, request.purpose)
+    return IndexAnswer(**said, months=months, words=words, notice=model.card.notice)
 
 
-def _fewer(told: int, asked: int) -> str:
-    """That members tell fewer months than were asked for.
+def _fewer(told: int, asked: int, purpose: str) -> str:
+    """That members tell fewer months than were asked for, and why.
 
-    >>> _fewer(18, 18), _fewer(1, 18)[:40]
-    ('', '1 month is told, of 18 asked for: earlie')
+    >>> _fewer(18, 18, ""), _fewer(1, 18, "")[:37]
+    ('', 'Months told: 1, of 18 asked for. Earl')
     """
     if told == asked:
         return ""
-    many = "1 month is" if told == 1 else f"{told} months are"
+    if purpose == MONITORING:
+        return (
+            f"Months told: {told}, of {asked} asked for. Of loans that run (portfolio_monitoring) the newest alone is "
+            "told; earlier ones need the consent for the model's own purpose."
+        )
     return (
-        f"{many} told, of {asked} asked for: earlier ones are not known, as a member's histories do not reach back so "
-        "far or its policy allows fewer (policy.serving.index_months)."
+        f"Months told: {told}, of {asked} asked for. Earlier ones are not known: a member's histories do not reach "
+        "back so far, or its policy allows fewer (policy.serving.index_months)."
     )
 
 

@@ -106,9 +106,12 @@ def _months(asked: Asked, part: ModelPart, policy: Policy, data: CurrentData) ->
 
 
 def _columns(part: ModelPart, policy: Policy, months: int) -> tuple[str, ...]:
+    points = tuple(name for ago in range(months) for name in point_columns(part, ago))
+    if part.index is not None:
+        # An index does not show how old records are, and each number more would tell more of an enterprise.
+        return points
     rule = policy.serving.ages
     told = rule == "always" or (rule == "several" and len(part.holders) >= SEVERAL)
-    points = tuple(name for ago in range(months) for name in point_columns(part, ago))
     return (*points, *AGES) if told else points
 
 

@@ -156,12 +156,16 @@ def consents_digest(digests: Sequence[str]) -> str | None:
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
-def kind_of(kind: str, *, screening: bool) -> str:
-    """The kind of an entry about an answer: of a model's kind, or of a list that a bank looks through.
+def kind_of(kind: str, *, screening: bool, index: bool = False, months: int = 1) -> str:
+    """The kind of an entry about an answer: of a model's kind, of an index, or of a list that a bank looks through.
 
     >>> kind_of("scorecard", screening=False), kind_of("scorecard", screening=True)
     ('served_scorecard', 'served_list')
+    >>> kind_of("scorecard", screening=False, index=True, months=18)
+    'served_index_months'
     """
+    if index and not screening:
+        return "served_index" if months == 1 else "served_index_months"
     return "served_list" if screening else f"served_{kind}"
 
 

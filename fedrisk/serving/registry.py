@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from fedrisk.audit.entry import check_text
+from fedrisk.clients.agents import Listed, not_agents
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.model_store import As, Change, State
 from fedrisk.errors import ConfigError, FedriskError, PolicyError
@@ -71,15 +72,17 @@ def served(node: Node, model: str, asker: str) -> ModelPart:
     part = store.part(model)
     if node.name not in part.holders:
         raise Unserved(f"{node.name} is no holder of model {model}", "unknown")
-    if asker not in part.banks and not is_agent(node, part, asker):
-        raise Unserved(f"model {model} is not for {asker}", "asker")
+    if why := _no_asker(node, part, asker):
+        raise Unserved(why, "asker")
     state = store.state(model)
     if not state.serves:
         raise Unserved(f"model {model} is {state.name} at {node.name}, not approved", "approval")
+    bank = asker in part.banks
+    number = [] if bank else _number_of_agents(node, part)
     for against, code in (
-        (_dates(node, now_utc().date()) + _limits(node, part), "approval"),
+        (_dates(node, now_utc().date()) + _limits(node, part) + number, "approval"),
         (_strangers(node, part), "asker"),
-        (_purpose(node, part) if asker in part.banks else [], "purpose"),
+        (_purpose(node, part) if bank else [], "purpose"),
     ):
         if against:
             raise Unserved(f"model {model} is not answered: {'; '.join(against)}", code)
@@ -90,6 +93,23 @@ def is_agent(node: Node, part: ModelPart, asker: str) -> bool:
     """Whether ``asker`` asks for enterprises themselves: for an index, where the policy names it, and no bank of it."""
     policy = node.institution.policy.serving
     return part.index is not None and asker not in part.banks and asker in policy.agents
+
+
+def _no_asker(node: Node, part: ModelPart, asker: str) -> str:
+    """Why a model is not for who asks: no bank of it and no agent.
+
+    Nor is one that the policy names and that answers the model itself, or has another role in the list of members.
+    """
+    if asker in part.banks:
+        return ""
+    if not is_agent(node, part, asker):
+        return f"model {part.model} is not for {asker}"
+    if asker in part.holders:
+        return (
+            f"{asker} is named in policy.serving.agents and gives points of model {part.model} itself: from a sum it "
+            "would have the others'"
+        )
+    return not_agents([asker], Listed.of(node))
 
 
 def usable(node: Node, said: str) -> ModelPart:
@@ -370,9 +390,23 @@ def _number(node: Node, part: ModelPart) -> list[str]:
     ]
     over = [bank for bank in part.banks if 1 + sum(bank in p.banks for p in others) > most]
     if not over:
-        return []
+        return _number_of_agents(node, part)
     return [
         f"{', '.join(over)} would be served with more than {most} models at once (policy.serving.models); retire one"
+    ]
+
+
+def _number_of_agents(node: Node, part: ModelPart) -> list[str]:
+    """How many indexes an agent would be answered at once: all that serve here, of whichever banks."""
+    rules, store = node.institution.policy.serving, node.store.models
+    if part.index is None or not rules.agents or node.name in part.banks:
+        return []
+    others = [p for p in store.parts() if p.model != part.model and p.index and store.state(p.model).serves]
+    if 1 + len(others) <= rules.models:
+        return []
+    return [
+        f"{', '.join(rules.agents)} (policy.serving.agents) would be answered by more than {rules.models} indexes at "
+        "once (policy.serving.models); retire one"
     ]
 
 

@@ -8,7 +8,10 @@ from typing import Final
 
 WORDS: Final[Mapping[str, str]] = {
     # Of one member, for the whole question.
-    "away": "it is not connected to the hub. A score needs all its members; ask again in a minute",
+    "away": (
+        "it is not connected to the hub, or not named with --members. A score needs all its members; ask again in a "
+        "minute"
+    ),
     "late": "it did not answer in time. A score needs all its members; ask again in a minute",
     "version": "it has another version of fedrisk than this node. Have the older of the two upgraded",
     "form": "it could not read the question, or its model asks for something else. Tell who runs this node",
@@ -64,6 +67,23 @@ WORDS: Final[Mapping[str, str]] = {
 """Sentences by code. Those of members go on after the member's name."""
 
 
+INDEX_WORDS: Final[Mapping[str, str]] = {
+    "quota": "each month counts as one, and it allows no more today. Ask tomorrow, or for fewer months",
+    "enterprise_quota": "each month counts as one, and it allows no more of this enterprise within 30 days. Ask for "
+    "fewer months, or later",
+}
+"""What members' codes say where months of an index were asked for."""
+
+AGENT_WORDS: Final[Mapping[str, str]] = {
+    **INDEX_WORDS,
+    "asker": "it answers no such agent. Ask it to name this one (policy.serving.agents); the list of members has to "
+    "say agent too",
+    "consent_bank": "the consent names another institution. Ask the enterprise for one that names this one",
+    "consent_purpose": "the consent was given for another purpose. Ask the enterprise for one for own_information",
+}
+"""The same where an agent of enterprises asked."""
+
+
 def of_code(code: str) -> str:
     """The sentence for a code of this bank's own node; a code of another version is shown as it is.
 
@@ -73,19 +93,24 @@ def of_code(code: str) -> str:
     return f"{WORDS[code]}." if code in WORDS else f"No answer ({code})."
 
 
-def of_members(codes: Mapping[str, str]) -> str:
-    """Why members give no answer, in sentences; members with the same reason share one.
+def of_members(codes: Mapping[str, str], other: Mapping[str, str] | None = None) -> str:
+    """Why members give no answer, in sentences; members with the same reason share one. other: words in place of WORDS.
 
     >>> of_members({"tax": "consent_expired", "power": "consent_expired"})
     'power and tax give nothing: the consent has expired. Ask the enterprise for a new one.'
     """
-    by_code: dict[str, list[str]] = {}
-    for member in sorted(codes):
-        by_code.setdefault(codes[member], []).append(member)
+    words = {**WORDS, **(other or {})}
     return " ".join(
-        f"{_listed(members)} give{'s' * (len(members) == 1)} nothing: {WORDS.get(code, code)}."
-        for code, members in by_code.items()
+        f"{_listed(members)} give{'s' * (len(members) == 1)} nothing: {words.get(code, code)}."
+        for code, members in _by_code(codes).items()
     )
+
+
+def _by_code(codes: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for member in sorted(codes):
+        found.setdefault(codes[member], []).append(member)
+    return found
 
 
 def chance(probability: float) -> str:

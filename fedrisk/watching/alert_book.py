@@ -2,7 +2,8 @@
 
 ``alerts.jsonl`` has a line of JSON for each alert that was raised (with all that it says, and where it is to go), each
 sign that came to its event later, the end of its event, and each act of a person (acknowledged, closed: who, when,
-why). ``delivered.jsonl`` has a line for each alert and sink that took it. ``events/MONTH.json`` has the events that are
+why). ``delivered.jsonl`` has a line for each alert and sink that took it, refused it (why), or is to
+get it once more after that (``again``). ``events/MONTH.json`` has the events that are
 not over after a month: it follows from the rest, and the next month begins with it.
 
 A process may be killed between any two bytes. A line that is not whole was never told to anybody, is cut off, and is
@@ -25,6 +26,9 @@ from fedrisk.watching.month import Month
 
 ALERTS: Final = "alerts.jsonl"
 DELIVERED: Final = "delivered.jsonl"
+TAKEN: Final = "taken"
+WAITING: Final = "waiting"
+"""What became of an alert at a sink; a reason where it was refused."""
 LEAST_DIGITS: Final = 4
 """Fewest digits by which an alert is named."""
 
@@ -173,15 +177,55 @@ class AlertBook:
     # --- who was told -----------------------------------------------------------------------------------------
 
     def waiting(self, sink: str) -> list[Alert]:
-        """Alerts that are for a sink and that it has not taken, the oldest first."""
-        told = {line["alert"] for line in self._read(DELIVERED) if line["sink"] == sink}
-        return [one.alert for one in self.standing() if sink in one.to and one.alert.id not in told]
+        """Alerts that are for a sink, and that it has neither taken nor refused, the oldest first."""
+        told = self._told()
+        return [one.alert for one in self.standing() if sink in one.to and (sink, one.alert.id) not in told]
 
     def delivered(self, sink: str, alerts: Iterable[Alert]) -> None:
         """A sink took these."""
         now = _time()
         with self._writing():
             self._append(DELIVERED, [{"sink": sink, "alert": a.id, "time": now} for a in alerts])
+
+    def refused(self, sink: str, alert: Alert, reason: str) -> None:
+        """A sink refused one; it gets it no more until `again`."""
+        line = {"sink": sink, "alert": alert.id, "time": _time(), "refused": reason}
+        with self._writing():
+            self._append(DELIVERED, [line])
+
+    def again(self, alert: str | None) -> int:
+        """What sinks refused waits for them once more: of one alert (its id), or of all; how many times."""
+        now = _time()
+        with self._writing():
+            lines = [
+                {"sink": sink, "alert": id, "time": now, "again": True}
+                for (sink, id), refused in self._told().items()
+                if refused and alert in (None, id)
+            ]
+            self._append(DELIVERED, lines)
+        return len(lines)
+
+    def deliveries(self) -> dict[str, dict[str, str]]:
+        """By alert and sink that it is for: ``taken``, ``waiting``, or why it was refused."""
+        told = self._told()
+        return {
+            one.alert.id: {
+                sink: (told[sink, one.alert.id] or TAKEN) if (sink, one.alert.id) in told else WAITING
+                for sink in one.to
+            }
+            for one in self.standing()
+        }
+
+    def _told(self) -> dict[tuple[str, str], str]:
+        """By sink and alert: empty where it was taken, else why it was refused. Those that wait are not in it."""
+        told: dict[tuple[str, str], str] = {}
+        for line in self._read(DELIVERED):
+            key = (line["sink"], line["alert"])
+            if line.get("again"):
+                told.pop(key, None)
+            else:
+                told[key] = line.get("refused", "")
+        return told
 
     # --- lines ------------------------------------------------------------------------------------------------
 

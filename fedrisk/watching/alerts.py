@@ -16,7 +16,7 @@ since is a new event.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -43,7 +43,9 @@ class Rules:
     """What raises alerts; a rule that is None raises none.
 
     fall: points, against the best of the last ``months``. probability: at or above. warning: score at or below.
-    recovery: clear months in a row after which an event is over.
+    recovery: clear months in a row after which an event is over. warns: name of the model that ``warning`` is of.
+    false_alarms: rate that its study stated for it; None where the bank's file says the threshold. without: why there
+    is no ``warning``, as a code (month_rules), where one was to be expected.
     """
 
     fall: int | None = 40
@@ -51,6 +53,24 @@ class Rules:
     probability: float | None = None
     warning: int | None = None
     recovery: int = 3
+    warns: str = ""
+    false_alarms: float | None = None
+    without: str = ""
+
+    def limits(self, signs: Sequence[Rule]) -> dict[str, Any]:
+        """What these signs passed: for an alert, so that it says by itself which limit it is about.
+
+        >>> Rules(fall=40, warning=456, warns="early", false_alarms=0.05).limits(("warning",))
+        {'warning': 456, 'warning_model': 'early', 'false_alarms': 0.05}
+        """
+        out: dict[str, Any] = {}
+        if "fall" in signs:
+            out |= {"fall": self.fall, "months": self.months}
+        if "probability" in signs:
+            out["probability"] = self.probability
+        if "warning" in signs:
+            out |= {"warning": self.warning, "warning_model": self.warns, "false_alarms": self.false_alarms}
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +84,9 @@ class Alert:
         score, probability: of the month. before: the best score of the last months, None where there is none to compare
             with; since: its month; points: score - before.
         warning: score of the warning model, where there is one; it may be the watched model itself.
+        limits: what the signs passed, as `Rules.limits`; empty in records of earlier versions.
+        stock: whether all its signs were looked for for the first time in that month, as in the first of a watch: the
+            loan was past a limit already, and nothing need have happened to it in that month.
         reasons: those of the answer. moved: own columns in another bin than in the month ``since``. external: points by
             which what others know changed since then.
     """
@@ -79,6 +102,8 @@ class Alert:
     since: str | None = None
     points: int | None = None
     warning: int | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    stock: bool = False
     reasons: tuple[str, ...] = ()
     moved: tuple[Moved, ...] = ()
     external: int | None = None
@@ -148,11 +173,19 @@ def alert_id(bank: str, watch: str, enterprise: str, month: Month) -> str:
 
 
 def new_alerts(
-    kept: Kept, month: Month, rules: Rules, events: Mapping[str, Event], *, bank: str, watch: str
+    kept: Kept,
+    month: Month,
+    rules: Rules,
+    events: Mapping[str, Event],
+    *,
+    bank: str,
+    watch: str,
+    first: Collection[Rule] = (),
 ) -> Found:
     """What a month that is kept brings; it follows from what is kept and given alone.
 
     events: by enterprise, those that were not over before the month. bank, watch: their names, for the alerts' ids.
+    first: signs that are looked for for the first time.
     """
     compared = Compared.of(kept, month, rules.months)
     signs = _signs(compared, rules)
@@ -172,7 +205,7 @@ def new_alerts(
             else:
                 left[enterprise] = after
         elif event is not None or found:
-            alert = _alert(alert_id(bank, watch, enterprise, month), loan, found, month, rules)
+            alert = _alert(alert_id(bank, watch, enterprise, month), loan, found, month, rules, first)
             alerts.append(alert)
             left[enterprise] = Event(
                 alert=alert.id,
@@ -256,7 +289,9 @@ def _fell_anew(event: Event, loan: Loan, compared: Compared, rules: Rules) -> bo
     return best is not None and best - loan.score >= rules.fall
 
 
-def _alert(id: str, loan: Loan, found: tuple[Rule, ...], month: Month, rules: Rules) -> Alert:
+def _alert(
+    id: str, loan: Loan, found: tuple[Rule, ...], month: Month, rules: Rules, first: Collection[Rule]
+) -> Alert:
     return Alert(
         id=id,
         enterprise=loan.enterprise,
@@ -269,6 +304,8 @@ def _alert(id: str, loan: Loan, found: tuple[Rule, ...], month: Month, rules: Ru
         since=loan.since,
         points=None if loan.before is None else loan.score - loan.before,
         warning=None if rules.warning is None else loan.warning,
+        limits=rules.limits(found),
+        stock=bool(found) and set(found) <= set(first),
         reasons=loan.reasons,
         external=loan.external,
     )

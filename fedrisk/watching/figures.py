@@ -1,7 +1,7 @@
 """The figures of a watched month, gathered from what the bank keeps of it and of the months before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from fedrisk.clients.node import Node
 from fedrisk.models.model_part import ModelPart
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.serving.words import of_code
+from fedrisk.study import DEFAULT_LABEL
 from fedrisk.watching.alert_book import AlertBook, Standing
 from fedrisk.watching.development import Development, development
 from fedrisk.watching.drift_counts import Reference, counted, scored
 from fedrisk.watching.history import CHALLENGER, SCORES, Kept
 from fedrisk.watching.losses import month_losses
 from fedrisk.watching.month import Month
+from fedrisk.watching.month_rules import kept_rules
 
 YEAR = 12
 
@@ -54,6 +56,7 @@ def month_figures(
     tested, cohorts = _back_test(kept, month, outcomes, scale, own, back)
     agreed, fought = _challenged(kept, month, outcomes, scale, tested)
     new, standing, closed = _alerts(kept, month)
+    signs = kept_rules(kept, month)
     return MonthFigures(
         bank=node.name,
         watch=kept.folder.name,
@@ -66,6 +69,8 @@ def month_figures(
         new=new,
         standing=standing,
         closed=closed,
+        label=_label(node, part),
+        signs=None if signs is None else asdict(signs),
         drift=found,
         rules=drift,
         development=against,
@@ -75,6 +80,17 @@ def month_figures(
         agreement=agreed,
         contest=fought,
     )
+
+
+def _label(node: Node, part: ModelPart | None) -> dict[str, str]:
+    """What the model foretells, as the bank's dictionary says it: name, and where it is known horizon and meanings."""
+    name = (None if part is None else part.label) or DEFAULT_LABEL
+    dictionary = node.institution.dictionary
+    for one in () if dictionary is None else dictionary.labels:
+        if one.name == name:
+            said = {"horizon": one.horizon, "meaning": one.meaning, "meaning_zh": one.meaning_zh}
+            return {"name": name, **said}
+    return {"name": name}
 
 
 def card_of_rows(part: ModelPart) -> Scorecard | None:
@@ -97,14 +113,14 @@ def _drift(
     against: dict[str, str] = {}
     for k, month in enumerate(months):
         made, against = counted(kept, month, months[k - 1] if k else None, rows, reference)
-        found[str(month)] = drifted(made, rules)
+        found[str(month)] = drifted(made, rules, nameable=k == len(months) - 1)
     return found, against
 
 
 def _risk(node: Node, kept: Kept, month: Month, rows: pd.DataFrame, scale: MasterScale) -> MonthRisk:
     loans, losses = int(kept.about(month)["rows"]), month_losses(node, kept, month, rows)
     found = month_risk(str(month), loans, rows["probability"], rows["score"], scale=scale)
-    return found if losses is None else replace(found, exposure=losses.exposure, loss=losses.loss)
+    return found if losses is None else replace(found, **vars(losses))
 
 
 def _migrations(months: Sequence[Month], rows: Rows, scale: MasterScale) -> Migrations | None:

@@ -29,10 +29,17 @@ _REMEDY = "remove it; without it the page has no losses of that month"
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Of the loans with a score. exposure: outstanding. loss: expected; None where no column says what is lost."""
+    """Of the loans with a score. exposure: outstanding. loss: expected; None where no column says what is lost.
+
+    rows: active ones of these loans. no_exposure, no_share: of those, without an amount, and without a share that is
+    lost; both count as 0. All three are None in files of earlier versions.
+    """
 
     exposure: float
     loss: float | None
+    rows: int | None = None
+    no_exposure: int | None = None
+    no_share: int | None = None
 
 
 def month_losses(node: Node, kept: Kept, month: Month, rows: pd.DataFrame) -> Losses | None:
@@ -69,11 +76,18 @@ def _from_table(institution: Institution, rows: pd.DataFrame, rules: WatchRules)
     probability = rows["probability"].set_axis(spelt([str(one) for one in rows.index], scheme))
     found = found[found.index.isin(probability.index)]
     _check(found, exposure, lost)
+    missing = found.isna().sum()
     found = found.fillna(0.0)
     loss = None
     if lost is not None:
         loss = float((probability.reindex(found.index) * found[exposure] * found[lost]).to_numpy().sum())
-    return Losses(exposure=float(found[exposure].sum()), loss=loss)
+    return Losses(
+        exposure=float(found[exposure].sum()),
+        loss=loss,
+        rows=len(found),
+        no_exposure=int(missing[exposure]),
+        no_share=None if lost is None else int(missing[lost]),
+    )
 
 
 def _numbers(

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from fedrisk.clients.node import Node
 from fedrisk.errors import ConfigError, StoreError
-from fedrisk.models.model_part import ModelPart
 from fedrisk.serving.batch import PATIENCE
 from fedrisk.serving.deployed import card_of
 from fedrisk.serving.relay import Relay
@@ -26,12 +25,14 @@ from fedrisk.study import DEFAULT_LABEL
 from fedrisk.watch_rules import WatchRules
 from fedrisk.watching.alert_book import AlertBook
 from fedrisk.watching.alerts import Alert, Rules, new_alerts
-from fedrisk.watching.history import SCORES, WARNING, Kept
+from fedrisk.watching.history import SCORES, Kept
 from fedrisk.watching.month import Month
+from fedrisk.watching.month_rules import check_threshold, first_looked_for, kept_rules, rules_of_month
 from fedrisk.watching.outcomes import Taken, take_outcomes, words_for
 from fedrisk.watching.scoring import BEGUN, MonthWork, Watched, keep, moved_loans
 from fedrisk.watching.sinks import Sink, Undelivered, sinks_of
 from fedrisk.watching.spelling import scheme_of
+from fedrisk.watching.telling import tell
 
 FOLDER = "watch"
 """Folder of the bank's store."""
@@ -47,7 +48,8 @@ class Done:
     Attributes:
         watch, month: which. kept: whether it was kept before, so that nobody was asked.
         about: what is kept of each model that was asked: its id, loans, codes.
-        alerts: raised now. waiting: alerts that a sink has not taken, and why, by sink.
+        alerts: raised now. waiting: alerts that a sink has not taken or has refused, and why, by sink.
+        rules: what raised alerts of this month; None where it is not kept.
         anew: whether another model gave the month before, so that no score could have fallen.
         page: the month's page.
     """
@@ -60,6 +62,12 @@ class Done:
     waiting: Mapping[str, Undelivered] = field(default_factory=dict)
     anew: bool = False
     page: Path | None = None
+    rules: Rules | None = None
+
+    @property
+    def stock(self) -> int:
+        """Alerts of loans that were above a limit when it was looked for for the first time."""
+        return sum(alert.stock for alert in self.alerts)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -70,6 +78,8 @@ class Done:
             "models": {of: dict(said) for of, said in self.about.items()},
             "other_model_before": self.anew,
             "alerts": len(self.alerts),
+            "alerts_of_the_stock": self.stock,
+            "signs": None if self.rules is None else asdict(self.rules),
             "waiting": {sink: vars(one) for sink, one in self.waiting.items()},
             "page": None if self.page is None else str(self.page),
         }
@@ -101,11 +111,14 @@ def rules_of(node: Node) -> WatchRules:
     return node.institution.watch or WatchRules()
 
 
-def outcomes_of(node: Node, kept: Kept, file: Path, label: str | None) -> Taken:
-    """Take what became of loans, as `take_outcomes`; label: name or column of the one that the model foretells."""
+def outcomes_of(node: Node, kept: Kept, file: Path, label: str | None) -> Taken | None:
+    """Take what became of loans, as `take_outcomes`; label: name or column of the one that the model foretells.
+
+    None where no month is kept yet, so that no outcome belongs to any: nothing is read then.
+    """
     newest = kept.newest()
     if newest is None:
-        raise ConfigError(f"watch {kept.folder.name} keeps no month yet, so that no outcome belongs to any")
+        return None
     part = node.store.models.part(str(kept.about(newest)["model"]))
     words = words_for(node.institution.dictionary, label, part.label or DEFAULT_LABEL)
     return take_outcomes(kept, file, words, scheme=scheme_of(node.institution))
@@ -131,7 +144,7 @@ def watch(
     """
     rules = rules_of(node)
     watched = Watched.of(node, said, rules)
-    _threshold(rules, {of: card.part for of, card in watched.models.items()})
+    check_threshold(node, rules, {of: card.part for of, card in watched.models.items()})
     sinks = sinks_of(node.institution, rules)
     kept = Kept(watch_folder(node) / watched.name).opened()
     with _held(kept.folder):
@@ -143,15 +156,23 @@ def watch(
             _score(node, kept, month, rules, watched, relay, patience)
         book = AlertBook(kept.folder)
         alerts = _raise(node, kept, book, month, rules, sinks)
-        waiting = {
-            s.name: left for s in sinks if (left := _tell(book, s, node.name, watched.name)) is not None
-        }
+        waiting = tell(book, sinks, bank=node.name, watch=watched.name)
         page = kept.pages / f"{month}.html"
         if write_page is not None and (alerts or not page.is_file()):
             page = write_page(kept, month)
     about = {of: kept.about(month, of) for of in kept.models(month)}
     anew = bool(about[SCORES].get("other_model_before"))
-    return Done(watched.name, month, was_kept, about, alerts, waiting, anew, page if page.is_file() else None)
+    return Done(
+        watch=watched.name,
+        month=month,
+        kept=was_kept,
+        about=about,
+        alerts=alerts,
+        waiting=waiting,
+        anew=anew,
+        page=page if page.is_file() else None,
+        rules=kept_rules(kept, month),
+    )
 
 
 def _check_order(kept: Kept, month: Month) -> None:
@@ -186,38 +207,6 @@ def _check_begun(kept: Kept, month: Month) -> None:
                 f"{begun} was begun and is not finished, and members may have counted its questions; give it again "
                 f"first, or remove {folder} to leave that month out"
             )
-
-
-def _rules(node: Node, rules: WatchRules, kept: Kept, month: Month) -> Rules:
-    """What raises alerts of a month that is kept, by the models that scored it, whatever is deployed today."""
-    asked = {of: node.store.models.part(str(kept.about(month, of)["model"])) for of in kept.models(month)}
-    return Rules(
-        fall=rules.fall or None,
-        months=rules.months,
-        probability=rules.probability,
-        warning=_threshold(rules, asked),
-        recovery=rules.recovery,
-    )
-
-
-def _threshold(rules: WatchRules, asked: Mapping[str, ModelPart]) -> int | None:
-    """Score at or below which the warning model warns, or the watched one where no other is named.
-
-    asked: models that score the month. ConfigError where a warning model has no threshold.
-    """
-    if rules.warning is not None and WARNING not in asked:
-        # The bank named it after this month was begun: the watched model's scores are not on its scale.
-        return None
-    if rules.warning_threshold is not None:
-        return rules.warning_threshold
-    point = asked[WARNING if WARNING in asked else SCORES].warning
-    if WARNING in asked and point is None:
-        raise ConfigError(
-            "watch.warning names a model without a threshold, so that nothing says at which score it warns: its study "
-            "stated no rate of false alarms ([warning] in the study), or its banks have not all confirmed it to each "
-            "other yet (they do by themselves once all their nodes run). Wait, or add watch.warning_threshold"
-        )
-    return None if point is None else point.score
 
 
 def _score(
@@ -264,23 +253,25 @@ def _raise(
     for one in kept.months():
         if one <= month and not book.has_events(one):
             events = {} if before is None else book.events(before)
-            by = _rules(node, rules, kept, one)
-            found = new_alerts(kept, one, by, events, bank=node.name, watch=kept.folder.name)
+            by = rules_of_month(node, rules, kept, one)
+            first = first_looked_for(kept, one, by)
+            found = new_alerts(kept, one, by, events, bank=node.name, watch=kept.folder.name, first=first)
             raised += book.add(one, found, [sink.name for sink in sinks])
             book.keep_events(one, found.events)
         before = one
     return raised
 
 
-def _tell(book: AlertBook, sink: Sink, bank: str, name: str) -> Undelivered | None:
-    """Give a sink what it has not taken; what it leaves is kept for the next time."""
-    waiting = book.waiting(sink.name)
-    if not waiting:
-        return None
-    taken, reason = sink.give(
-        waiting, bank=bank, watch=name, took=lambda some: book.delivered(sink.name, some)
-    )
-    return Undelivered(len(waiting) - taken, reason) if taken < len(waiting) else None
+def send_again(node: Node, kept: Kept, alert: str | None) -> tuple[int, dict[str, Undelivered]]:
+    """Give sinks what they refused, and what waits for them, once more, without a month's work.
+
+    alert: the beginning of an alert's id, whose refusals alone are lifted; None lifts all. How many were lifted, and
+    what is not taken even now. ConfigError where there is no such alert.
+    """
+    sinks, book = sinks_of(node.institution, rules_of(node)), AlertBook(kept.folder)
+    with _held(kept.folder):
+        lifted = book.again(None if alert is None else book.find(alert).alert.id)
+        return lifted, tell(book, sinks, bank=node.name, watch=kept.folder.name)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from fedrisk.data.place import expand
@@ -49,15 +49,28 @@ PASSING: Final = (408, 425, 429)
 TOGETHER: Final = 50
 """Alerts that are entered as delivered at a time."""
 
+OF_THE_WAY = (401, 403, 404, 405, 407, 410, 421)
+"""Statuses that speak of address or credentials, and not of the alert: it waits, as where the receiver is away."""
+
+MOST_OF_THE_WAY = 20
+"""So many of them in a row, and the receiver is asked no further in this run."""
+
 Took = Callable[[Sequence[Alert]], None]
 """Called once a sink has taken alerts for good."""
+
+Refused = Callable[[Alert, str], None]
+"""Called where a sink refuses one alert, with the reason; nothing of the alert is in it."""
 
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Alerts that wait for a sink. reason: why, without anything of them."""
+    """Alerts that a sink has not taken. waiting: until the next run. refused: in this run, until somebody sends them.
 
-    alerts: int
+    reason: why, without anything of them.
+    """
+
+    waiting: int
+    refused: int
     reason: str
 
 
@@ -69,8 +82,11 @@ class Sink(Protocol):
         """file, webhook or command."""
         ...
 
-    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took) -> tuple[int, str]:
-        """Take alerts in their order; how many it took, and why not more. Never raises for the other side's faults."""
+    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took, refused: Refused) -> str:
+        """Take alerts in their order; why it did not take all. Never raises for the other side's faults.
+
+        Those that are told neither as taken nor as refused wait.
+        """
         ...
 
 
@@ -99,10 +115,10 @@ class FileSink:
     path: Path
     name: str = "file"
 
-    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took) -> tuple[int, str]:
+    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took, refused: Refused) -> str:
         """All of them, or none."""
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
-            return 0, f"watch.file: {self.path} is a link or no plain file; name the file itself"
+            return f"watch.file: {self.path} is a link or no plain file; name the file itself"
         try:
             there = self._ids()
             lines = [message(a, bank, watch) + b"\n" for a in alerts if a.id not in there]
@@ -115,11 +131,11 @@ class FileSink:
                     left = left[os.write(handle, left) :]
                 os.fsync(handle)
         except OSError as error:
-            return 0, f"{self.path} cannot be written: {error.strerror}; check space and permissions"
+            return f"{self.path} cannot be written: {error.strerror}; check space and permissions"
         except StoreError as error:
-            return 0, str(error)
+            return str(error)
         took(alerts)
-        return len(alerts), ""
+        return ""
 
     def _ids(self) -> set[str]:
         if not self.path.exists():
@@ -143,20 +159,20 @@ class CommandSink:
     seconds: float
     name: str = "command"
 
-    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took) -> tuple[int, str]:
+    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took, refused: Refused) -> str:
         """All of them where it ends with 0, else none. What it prints is not kept: it may hold ids."""
         content = b'{"alerts": [' + b", ".join(message(a, bank, watch) for a in alerts) + b"]}\n"
         program = self.command[0]
         try:
             ended = self._ran(content)
         except subprocess.TimeoutExpired:
-            return 0, f"watch.command: {program} did not end within {self.seconds:g} seconds and was ended"
+            return f"watch.command: {program} did not end within {self.seconds:g} seconds and was ended"
         except OSError as error:
-            return 0, f"watch.command: {program} cannot be started: {error.strerror}; check the path"
+            return f"watch.command: {program} cannot be started: {error.strerror}; check the path"
         if ended:
-            return 0, f"watch.command: {program} ended with {ended}; it takes alerts by ending with 0"
+            return f"watch.command: {program} ended with {ended}; it takes alerts by ending with 0"
         took(alerts)
-        return len(alerts), ""
+        return ""
 
     def _ran(self, content: bytes) -> int:
         """With which status the program ended. What it started ends with it where it takes too long."""
@@ -172,6 +188,14 @@ class CommandSink:
                     os.killpg(child.pid, signal.SIGKILL)
                 raise
             return child.returncode
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """taken; refused, this alert alone; way: of address or credentials; away: nothing more can be told in this run."""
+
+    kind: Literal["taken", "refused", "way", "away"]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -207,22 +231,26 @@ class WebhookSink:
         key = b"" if said.key is None else _hmac_key(_secret(institution, said.key, "key"))
         return cls(parts.hostname or "", port, path, context, token, key, said.seconds)
 
-    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took) -> tuple[int, str]:
-        """One request for each, until one fails for good."""
+    def give(self, alerts: Sequence[Alert], *, bank: str, watch: str, took: Took, refused: Refused) -> str:
+        """One request for each, until the receiver is away; one that it refuses holds back no other."""
         done: list[Alert] = []
-        entered = 0
-        reason = ""
+        reason, of_the_way = "", 0
         with self._connection() as connection:
             for alert in alerts:
-                reason = self._posted(connection, alert.id, message(alert, bank, watch))
-                if reason:
+                answer = self._posted(connection, alert.id, message(alert, bank, watch))
+                reason = answer.reason or reason
+                of_the_way = of_the_way + 1 if answer.kind == "way" else 0
+                if answer.kind == "refused":
+                    refused(alert, answer.reason)
+                elif answer.kind == "away" or of_the_way >= MOST_OF_THE_WAY:
                     break
-                done.append(alert)
-                if len(done) - entered >= TOGETHER:
-                    took(done[entered:])
-                    entered = len(done)
-        took(done[entered:])
-        return len(done), reason
+                elif answer.kind == "taken":
+                    done.append(alert)
+                if len(done) >= TOGETHER:
+                    took(done)
+                    done = []
+        took(done)
+        return reason
 
     @contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
@@ -236,8 +264,8 @@ class WebhookSink:
         with closing(made):
             yield made
 
-    def _posted(self, connection: http.client.HTTPConnection, id: str, body: bytes) -> str:
-        """Post one alert, with patience; empty where it was taken, else why not."""
+    def _posted(self, connection: http.client.HTTPConnection, id: str, body: bytes) -> "_Answer":
+        """Post one alert, with patience."""
         where, pause, reason = f"watch.webhook: {self.host}:{self.port}", self.pauses[0], ""
         for tried in range(TRIES):
             if tried:
@@ -246,9 +274,8 @@ class WebhookSink:
             try:
                 status = self._once(connection, id, body)
             except ssl.SSLCertVerificationError as error:
-                return (
-                    f"{where} has a certificate that does not hold ({error.verify_message}); nothing was sent"
-                )
+                reason = f"has a certificate that does not hold ({error.verify_message}); nothing was sent"
+                return _Answer("away", f"{where} {reason}")
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 reason = (
@@ -256,11 +283,13 @@ class WebhookSink:
                 )
                 continue
             if 200 <= status < 300:
-                return ""
+                return _Answer("taken", "")
+            if status in OF_THE_WAY:
+                return _Answer("way", f"{where} answered {status}; check watch.webhook, its url and token")
             reason = f"{where} answered {status}; see what its own log says"
             if status < 500 and status not in PASSING:
-                return reason
-        return reason
+                return _Answer("refused" if status >= 400 else "away", reason)
+        return _Answer("away", reason)
 
     def _once(self, connection: http.client.HTTPConnection, id: str, body: bytes) -> int:
         now = str(int(time.time()))

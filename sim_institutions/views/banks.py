@@ -14,7 +14,8 @@ LABEL = "late_90_days"
 DISTRESS_LABEL, LATE_LABEL = "distress", "late_30_days"
 # Whether a loan is outstanding and has not fallen due.
 ACTIVE = "active"
-LABELS = frozenset((LABEL, DISTRESS_LABEL, LATE_LABEL))
+STRAINED_LABEL = "strained"
+LABELS = frozenset((LABEL, DISTRESS_LABEL, LATE_LABEL, STRAINED_LABEL))
 
 
 def bank(block: Block, number: int, taste: Bank, rng: np.random.Generator) -> Observations:

@@ -80,21 +80,21 @@ def test_whoever_dies_in_whatever_exchange_the_card_is_the_same(start, on_one_ma
 BUNDLE = """
 import io, json, sys, time, zipfile
 from pathlib import Path
-from fedrisk.engine import superlink
+from fedrisk.engine import superlink_nodes, superlink_runs
 from fedrisk.protocol.payload import Payload, from_record, request
 
 folder, mark = Path(sys.argv[1]), sys.argv[2]
-project = superlink._STUB
+project = superlink_runs._STUB
 writer = f"open({mark!r}, 'w').write('the code of the hub ran here')"
 buffer = io.BytesIO()
 with zipfile.ZipFile(buffer, "w") as archive:
     archive.writestr("pyproject.toml", project)
     for module in ("client", "fedrisk/clients/app", "fedrisk/__init__", "sitecustomize"):
         archive.writestr(f"{module}.py", writer)
-superlink.stub = buffer.getvalue
-run = superlink.start_run(folder, "bundle")
-with superlink.task_grid(folder, superlink.take_task(folder, run)) as grid:
-    nodes = [n.number for n in superlink.nodes(folder) if n.online]
+superlink_runs.stub = buffer.getvalue
+run = superlink_runs.start_run(folder, "bundle")
+with superlink_runs.task_grid(folder, superlink_runs.take_task(folder, run)) as grid:
+    nodes = [n.number for n in superlink_nodes.nodes(folder) if n.online]
     asked = list(grid.push_messages([request(Payload({"attempt": "none"}), "mask", n, ttl=300) for n in nodes]))
     got = {}
     while waiting := [m for m in asked if m not in got]:

@@ -17,7 +17,8 @@ SEED = 3
 class Watch(threading.Thread):
     """Reads files again and again while something else works, and notes which of some words they hold.
 
-    Flower's database forgets messages once they are delivered, so that one look at the end would see nothing.
+    Flower's database forgets messages once they are delivered, so that one look at the end would see nothing. A file is
+    read again once it was written to; the last look reads all.
     """
 
     def __init__(self, folders: list[Path], words: list[bytes]) -> None:
@@ -25,6 +26,7 @@ class Watch(threading.Thread):
         self.folders, self.words = folders, words
         self.found: dict[bytes, set[Path]] = {word: set() for word in words}
         self.looks, self.read, self._over = 0, 0, threading.Event()
+        self._seen: dict[Path, tuple[int, int]] = {}
 
     def run(self) -> None:
         while not self._over.wait(0.05):
@@ -34,9 +36,13 @@ class Watch(threading.Thread):
         for folder in self.folders:
             for file in [f for f in folder.rglob("*") if f.is_file()]:
                 try:
+                    now = file.stat()
+                    if self._seen.get(file) == (now.st_mtime_ns, now.st_size):
+                        continue
                     content = file.read_bytes()
                 except OSError:
                     continue
+                self._seen[file] = (now.st_mtime_ns, now.st_size)
                 self.read += len(content)
                 for word in self.words:
                     if word in content:
@@ -47,6 +53,7 @@ class Watch(threading.Thread):
         if self.is_alive():
             self._over.set()
             self.join()
+        self._seen.clear()
         self.look()
         return self.found
 

@@ -28,7 +28,7 @@ from fedrisk.server.runs import Runs
 from fedrisk.server.tables import PATIENCE
 from support.long import sampled
 
-pytestmark = pytest.mark.study
+pytestmark = [pytest.mark.study, pytest.mark.usefixtures("unplotted")]
 
 
 def run(consortium, tmp_path):

@@ -3,6 +3,7 @@
 import time
 import tomllib
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,19 +11,22 @@ import pytest
 
 from fedrisk.attacks.consortium import toml
 from fedrisk.clients.node import Node
+from fedrisk.language import speaking
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.serving_policy import OWN_INFORMATION
+from fedrisk.report.index_page import index_page, told_words
 from fedrisk.serving import registry
 from fedrisk.serving.answer_store import AnswerStore
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.deployed import meant
 from fedrisk.serving.index import index_answers
 from fedrisk.serving.index_file import read_index, write_index
-from fedrisk.serving.index_forms import IndexRequest
+from fedrisk.serving.index_forms import IndexBody, IndexRequest
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.score_forms import ScoreRequest, ServiceError
+from fedrisk.serving.words import of_members
 from sim_institutions.consent_register import ConsentRegister
-from support import indexed
+from support import indexed, pages
 from support.served import approve_all
 
 
@@ -77,7 +81,7 @@ def test_one_question_gives_all_months_that_everybody_knows(world):
     (answer,) = world.ask([months["tax"]["id"].iloc[0]])
     # Histories of 12 months, of which columns look at 6: this month and 6 before it.
     assert [m.ago for m in answer.months] == list(range(7))
-    assert answer.words.startswith("7 months are told, of 18")
+    assert answer.words.startswith("Months told: 7, of 18 asked for")
     assert all(0 <= m.index <= 100 and m.themes == {} for m in answer.months)
 
 
@@ -138,7 +142,7 @@ def test_a_holder_that_allows_no_more_gives_the_newest_alone(world, rules):
     rules("power", index_months=1)
     narrow = world.ask(ids)
     assert [a.months for a in narrow] == [(m,) for m in wide]
-    assert narrow[0].words.startswith("1 month is told, of 18 asked for")
+    assert narrow[0].words.startswith("Months told: 1, of 18 asked for")
 
 
 def test_every_month_counts_as_a_score_at_the_holder_that_gives_it(world, rules):
@@ -215,4 +219,112 @@ def test_an_agent_gets_the_index_of_whose_consent_it_holds_and_of_nobody_else(wo
     assert agent.ask([one], [agent.token(one, to="alfa")]) == ["consent_bank"]
     assert agent.ask([one], [agent.token(one, purpose="credit_scoring")]) == ["consent_purpose"]
     assert agent.ask([one], [token], purpose="credit_scoring") == ["purpose"]
+    # What a bank and an agent get is counted apart: each has asked for its own months.
+    for name in ("tax", "power"):
+        rules(name, agents=["agent"], registers=agent.pinned, models=0)
+    assert agent.ask([one], [token]) == ["approval"]
     agent.relay.close()
+
+
+def test_a_holder_that_a_policy_names_as_an_agent_gets_nothing(world, rules):
+    """From the sum it would take its own points away and have the other's."""
+    node = Node.open(world.paths["power"])
+    assert registry.served(node, world.part.model, "alfa").model == world.part.model
+    for name in ("tax", "stranger"):
+        with pytest.raises(registry.Unserved) as raised:
+            registry.served(node, world.part.model, name)
+        assert raised.value.answer == "asker"
+    rules("power", agents=["tax", "stranger"])
+    node = Node.open(world.paths["power"])
+    with pytest.raises(
+        registry.Unserved, match=r"tax is named in policy\.serving\.agents and gives points"
+    ) as raised:
+        registry.served(node, world.part.model, "tax")
+    assert raised.value.answer == "asker"
+    # Without a consortium's list nobody can say that a name is no agent's.
+    assert registry.served(node, world.part.model, "stranger").model == world.part.model
+
+
+def test_no_way_of_asking_gets_more_months_than_the_policy_allows(world, rules):
+    """The same months again, months that overlap, and another request: all are counted, and none is above the limit."""
+    one, other = world.run.scores("alfa")["id"].tolist()[700:702]
+    for name in ("tax", "power"):
+        rules(name, per_enterprise=9, index_months=4)
+    codes = [world.ask([one], months=months)[0].code for months in (18, 4, 1, 1)]
+    assert codes == ["", "", "", "enterprise_quota"]
+    assert counted(world, "tax", [one]) == counted(world, "power", [one]) == [9]
+    answer = world.ask([one], months=1)[0]
+    assert not answer.months and "Ask for fewer months" in answer.words
+    # Another spelling of the id is the same enterprise, and another enterprise has a limit of its own.
+    assert world.ask([f" {one} "], months=1)[0].code == "enterprise_quota"
+    assert len(world.ask([other], months=18)[0].months) == 4
+    rules("tax", per_day=0)
+    assert world.ask([other], months=1)[0].code == "quota"
+
+
+def test_an_entry_says_that_months_were_told(world):
+    one = world.run.scores("alfa")["id"].tolist()[703]
+    world.ask([one], months=1)
+    world.ask([one], months=2)
+    kinds = [e.kind for e in Node.open(world.paths["tax"]).trail.entries() if e.event == "score"]
+    assert kinds[-2:] == ["served_index", "served_index_months"]
+
+
+@pages.NEEDS_CHROMIUM
+def test_the_page_is_plain_in_both_languages_and_names_no_empty_table(world, browser, tmp_path):
+    one = world.run.scores("alfa")["id"].tolist()[704]
+    answers, scale = index_answers(world.node, world.asking, IndexRequest(ids=(one,), months=18))
+    refused = answers[0].model_copy(
+        update={"months": (), "code": "late", "members": {"tax": "late", "power": "late"}}
+        | {"words": of_members({"tax": "late", "power": "late"})}
+    )
+    with speaking("en"):
+        page = index_page("alfa", IndexBody(answers=answers, scale=scale))
+        assert "tax: fall, gaps" in page and "<table" in page
+        assert told_words(refused).startswith("power and tax give nothing: it did not answer in time.")
+    with speaking("zh"):
+        none = index_page("alfa", IndexBody(answers=(refused,), scale=scale))
+        assert "<table" not in none and "power、tax没有给出任何内容" in none
+        pages.check(
+            browser, tmp_path / "page.html", index_page("alfa", IndexBody(answers=answers, scale=scale))
+        )
+
+
+@pytest.fixture
+def command(world, fedrisk):
+    """Calls ``fedrisk index`` without a hub; what it gives and its exit code."""
+
+    def call(place, *arguments, alone=False):
+        others = (
+            () if alone else tuple(x for n in ("tax", "power") for x in ("--members", str(world.paths[n])))
+        )
+        code, out, err = fedrisk("index", place, *arguments, *others)
+        return SimpleNamespace(exit_code=code, output=out + err)
+
+    return call
+
+
+def test_the_command_shows_months_and_says_by_its_exit_code_that_there_are_none(world, command, rules):
+    one, other = world.run.scores("alfa")["id"].tolist()[710:712]
+    name, place = world.part.name, world.paths["alfa"]
+    shown = command(place, name, one)
+    assert shown.exit_code == 0 and f"{one}: operating health index" in shown.output
+    assert "in 3 months" in shown.output and "Months told: 7, of 18" in shown.output
+    rules("tax", consent="token")
+    refused = command(place, name, other)
+    assert refused.exit_code == 8 and "consent_missing: tax gives nothing" in refused.output
+
+
+def test_the_command_says_who_asks_for_an_index_and_which_are_in_use(world, command):
+    place = world.paths["alfa"]
+    holder = command(world.paths["tax"], world.part.name, "x")
+    assert holder.exit_code == 3 and "asked for by a bank or by an agent" in holder.output
+    none = command(place, "nothing", "x")
+    assert none.exit_code == 3 and "no operating health index nothing in use" in none.output
+    assert "GET /v1" not in none.output
+    other = command(place, world.part.name, "x", "--purpose", "marketing")
+    assert other.exit_code == 3 and "in use for no purpose marketing" in other.output
+    nobody = command(place, world.part.name)
+    assert nobody.exit_code == 3 and "name the enterprise" in nobody.output
+    away = command(place, world.part.name, "x1", alone=True)
+    assert away.exit_code == 75 and "no hub to ask through" in away.output

@@ -54,7 +54,7 @@ RULES = (
     Rule("evaluate", r"\(message\)", "hub", "nobody asks for anything", "without blobs"),
     Rule(
         "edges",
-        r"common\.order\.(training|holdout|sampled|uses).*",
+        r"common\.order\.(training|holdout|labelled|sampled|uses).*",
         "bound",
         "counts of other members' lists, told in the message that asks for the edges",
     ),
@@ -87,6 +87,13 @@ RULES = (
         "numbers within rounding; totals by which the same follows",
     ),
     Rule("warn", r"\[bank\]", "hub", "totals that own rows allow: banks sign them to each other"),
+    Rule(
+        "warn",
+        r"signed",
+        "hub",
+        "asked as at first, without signatures: it signs, and takes no threshold",
+        "empty object",
+    ),
     Rule("confirm|unmask", r"(survivors|lost).*", "same", "sets, in whatever order", "swapped.*|backwards"),
     Rule("step", r"step", "bound", "another step, at its own price"),
     Rule("step|conclude", r"\[weights\]", "hub", "the model is the hub's; masks are bound to it"),

@@ -21,7 +21,7 @@ from fedrisk.clients.approvals import approve, refuse
 from fedrisk.clients.node import Node
 from fedrisk.deploy.hub_home import HubHome
 from fedrisk.engine.deployment import propose
-from fedrisk.engine.superlink import register
+from fedrisk.engine.superlink_nodes import register
 from fedrisk.recipes import find_recipe, load_study
 from fedrisk.server.hub import Hub
 from fedrisk.server.proposals import Proposal, Proposals

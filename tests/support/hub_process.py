@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fedrisk.deploy.hub_home import HubHome
-from fedrisk.engine.superlink import nodes
+from fedrisk.engine.superlink_nodes import nodes
 from fedrisk.errors import ConfigError
 
 SERVE = """

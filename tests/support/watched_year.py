@@ -21,7 +21,7 @@ def node(name="city_bank"):
     """A bank that keeps nothing of the model's study."""
     return SimpleNamespace(
         name=name,
-        institution=SimpleNamespace(watch=None),
+        institution=SimpleNamespace(watch=None, dictionary=None),
         store=SimpleNamespace(models=SimpleNamespace(has=lambda _model: False)),
     )
 

@@ -516,7 +516,9 @@ PUBLIC_NAMES = {
     *("flwr.app", "flwr.clientapp", "flwr.clientapp.typing", "flwr.serverapp", "flwr.serverapp.strategy"),
 }
 PRIVATE_NAMES = {
-    *("engine/in_process_grid.py", "engine/superlink.py", "engine/streamed_grid.py"),
+    *("engine/in_process_grid.py", "engine/streamed_grid.py"),
+    *("engine/superlink.py", "engine/superlink_clients.py", "engine/superlink_runs.py"),
+    "engine/superlink_nodes.py",
     *("engine/fleet.py", "engine/fleet_objects.py"),
 }
 """Files that may use names which are private to Flower; each has a contract test."""
@@ -540,6 +542,29 @@ def test_torch_is_never_loaded_with_a_module_of_another_kind():
         if module.split(".")[0] == "torch" and top
     }
     assert users <= TORCH
+
+
+def loaded_by(inside):
+    """Files that are loaded with one, as statements at the top level say."""
+    found, left = set(), {inside}
+    while left:
+        found |= left
+        left = {
+            f for one in left for m, names, top in statements(ROOT / one) if top for f in files_of(m, names)
+        } - found
+    return found
+
+
+@pytest.mark.parametrize(
+    "start", ["clients/app.py", "server/app.py", "engine/in_process.py", "engine/deployment.py"]
+)
+def test_what_starts_a_process_loads_no_scipy_stats(start):
+    """A sixth of what hub and nodes need until they are there, and 22 MB; its functions are in scipy.special as well."""
+    files = loaded_by(start)
+    assert len(files) > 60
+    assert [
+        f for f in files for m, _, top in statements(ROOT / f) if top and m.startswith("scipy.stats")
+    ] == []
 
 
 def test_simulated_institutions_stay_outside():

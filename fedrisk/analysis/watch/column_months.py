@@ -69,6 +69,7 @@ def by_month(
     last: dict[str, NDArray[np.float64]] = {}
     reference = {key: exact(shares[key]) for key in bins if key in shares}
     for month, counts in sorted(months.items()):
+        newest = month == max(months)
         there = {k: np.asarray(counts[k], np.float64) for k in bins if sum(counts.get(k, ())) >= LEAST_ROWS}
         asked = [
             Counted(
@@ -80,7 +81,7 @@ def by_month(
             )
             for key, now in there.items()
         ]
-        out[month] = drifted(asked, rules)
+        out[month] = drifted(asked, rules, nameable=newest)
         last |= there
         if first:
             reference = {key: Histogram.of(now, 0.0) for key, now in there.items()} | reference

@@ -14,8 +14,8 @@ kept, months are taken as samples of their own, and alarms are rarer than stated
 set of loans and partly the same, the same holds.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.stability import Distance, Overlap, Stability, distance
 
 Floats = NDArray[np.float64]
+
+POWER = 0.8
+"""Chance with which a change is seen that is said to be large enough."""
 
 MOST_BINS = 20
 """Groups to which more bins of an ordered column are joined."""
@@ -73,7 +76,8 @@ class Drifted:
     """What became of it. by_month, by_development: index against each; None where there is nothing to compare.
 
     chances: of so large an index or a larger one if the true one only reached the bound that matters, adjusted for all
-    that was asked in the month (Holm); alarms: ``month`` or ``development``, where that is small enough.
+    that was asked in the month (Holm); alarms: ``month`` or ``development``, where that is small enough. nameable: the
+    least true index that raises one with a chance of POWER or more at these numbers of rows; empty unless asked for.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Drifted:
     by_development: Stability | None
     chances: dict[str, float] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
+    nameable: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -92,6 +97,7 @@ class Drifted:
             "by_development": _plain(self.by_development),
             "chances": self.chances,
             "alarms": list(self.alarms),
+            "nameable": self.nameable,
         }
 
 
@@ -99,8 +105,12 @@ def _plain(found: Stability | None) -> dict[str, Any] | None:
     return None if found is None else {**vars(found), "verdict": found.verdict}
 
 
-def drifted(counted: Sequence[Counted], rules: DriftRules | None = None) -> tuple[Drifted, ...]:
+def drifted(
+    counted: Sequence[Counted], rules: DriftRules | None = None, *, nameable: bool = False
+) -> tuple[Drifted, ...]:
     """All scores and columns of one month, in their order, with alarms at the stated rate over all of them.
+
+    nameable: whether to say also what would have raised an alarm.
 
     >>> calm, moved = drifted([
     ...     Counted(name="calm", now=np.array([500.0, 500.0]), before=np.array([510.0, 490.0])),
@@ -116,6 +126,8 @@ def drifted(counted: Sequence[Counted], rules: DriftRules | None = None) -> tupl
         (k, which): d.chance(bounds[which]) for k, each in enumerate(apart) for which, d in each.items()
     }
     adjusted = dict(zip(chances, holm(list(chances.values())), strict=True))
+    # No chance is multiplied by more than this (Holm), so that what is said to be seen is seen whatever others do.
+    level = rules.level / max(len(chances), 1)
     out = []
     for k, (one, each) in enumerate(zip(counted, apart, strict=True)):
         found = {which: adjusted[k, which] for which in each}
@@ -128,9 +140,20 @@ def drifted(counted: Sequence[Counted], rules: DriftRules | None = None) -> tupl
                 by_development=index.get("development"),
                 chances=found,
                 alarms=tuple(which for which, chance in found.items() if chance <= rules.level),
+                nameable=_nameable(one, bounds, level) if nameable else {},
             )
         )
     return tuple(out)
+
+
+def _nameable(one: Counted, bounds: Mapping[str, float], level: float) -> dict[str, float]:
+    """The least index that raises an alarm with a chance of POWER, against the month before and development.
+
+    The more loans a change moves to other bins, the less do the months hang together. So what they have in common is
+    not taken off here, and since the month before the chance is rather larger than stated.
+    """
+    apart = _distances(replace(one, moves=None))
+    return {which: d.nameable(bounds[which], level, POWER) for which, d in apart.items()}
 
 
 def _distances(one: Counted) -> dict[str, Distance]:

@@ -24,6 +24,8 @@ class MonthFigures:
         unscored: loans without a score.
         new, standing, closed: alerts that this month raised, that stand open from before, and that were closed or over
             in it; as `watching.alert_book.Standing.to_dict`.
+        label: what the model foretells: ``name``, and where the bank's dictionary says it ``horizon``, ``meaning`` and
+            ``meaning_zh``. signs: by which rules the month raised alerts (`watching.alerts.Rules`), or None.
         drift: scores and own columns by month, the oldest first. rules: when drift is an alarm. development: what they
             are held against, as a code: ``own_rows``, ``released`` (shares that the study released), ``first_month``
             (the first that is kept) or ``none``; by name of score or column.
@@ -42,6 +44,8 @@ class MonthFigures:
     new: tuple[Mapping[str, Any], ...] = ()
     standing: tuple[Mapping[str, Any], ...] = ()
     closed: tuple[Mapping[str, Any], ...] = ()
+    label: Mapping[str, str] = field(default_factory=dict)
+    signs: Mapping[str, Any] | None = None
     drift: Mapping[str, tuple[Drifted, ...]] = field(default_factory=dict)
     rules: DriftRules = field(default_factory=DriftRules)
     development: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +59,16 @@ class MonthFigures:
     def risk(self) -> MonthRisk:
         """Of this month."""
         return self.course[-1]
+
+    @property
+    def stock(self) -> tuple[Mapping[str, Any], ...]:
+        """New alerts of loans that were above a limit when it was looked for for the first time."""
+        return tuple(alert for alert in self.new if alert.get("stock"))
+
+    @property
+    def lately(self) -> tuple[Mapping[str, Any], ...]:
+        """The other new alerts: of what happened in the month."""
+        return tuple(alert for alert in self.new if not alert.get("stock"))
 
     @property
     def drifted(self) -> tuple[Drifted, ...]:
@@ -75,6 +89,8 @@ class MonthFigures:
                 "course": [m.to_dict() for m in self.course],
                 "migrations": None if self.migrations is None else self.migrations.to_dict(),
                 "unscored": vars(self.unscored),
+                "label": self.label,
+                "signs": self.signs,
                 "alerts": {"new": self.new, "open": self.standing, "closed": self.closed},
                 "drift": {m: [d.to_dict() for d in each] for m, each in self.drift.items()},
                 "drift_rules": vars(self.rules),

@@ -17,7 +17,8 @@ class MonthRisk:
     """Loans of one month. scored: with a score. probability, score: means over those. grades: loans in each grade.
 
     defaults: expected within the horizon. loss: expected, and exposure, in the currency of the bank's table; None where
-    the bank's file names no column of exposure.
+    the bank's file names no column of exposure. no_exposure, no_share: of the table's rows of these loans (rows), those
+    without an amount, or without a share that is lost, which count as 0; None where that is not known.
     """
 
     month: str
@@ -29,6 +30,9 @@ class MonthRisk:
     defaults: float
     exposure: float | None = None
     loss: float | None = None
+    rows: int | None = None
+    no_exposure: int | None = None
+    no_share: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

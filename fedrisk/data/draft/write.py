@@ -158,6 +158,7 @@ def _history_lines(series: MonthlySeries) -> list[str]:
             "months": rule.months,
         }
         head |= {} if rule.before is None else {"before": rule.before}
+        head |= {"since": rule.since} if rule.since else {}
         stated = [f"{k} = {toml(v)}" for k, v in head.items()]
         stated[1] += (
             f"  {CONFIRM}: computed from {series.months} monthly columns; look at the bounds in [histories]"

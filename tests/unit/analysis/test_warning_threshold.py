@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.analysis.score_counts import ScoreCounts, counts_of_rows
-from fedrisk.analysis.warning_threshold import threshold_of, warning_point
+from fedrisk.analysis.warning_threshold import (
+    other_thresholds,
+    right_of,
+    threshold_of,
+    warned_of,
+    warning_point,
+)
 from fedrisk.models.warning_point import WarningPoint
 
 INF = float("inf")
@@ -124,3 +130,35 @@ def test_few_with_the_outcome_take_no_threshold_away_and_recall_says_so():
             held.append(point.recall.low <= bad[at:].sum() <= point.recall.high)
             assert point.false_alarms.value <= 0.052
     assert told > 700 and np.mean(held) > 0.93
+
+
+def exact(bad, good, ends):
+    edges = np.array([*ends[:0:-1], INF])[::-1]
+    return ScoreCounts(
+        positives=np.array(bad, float),
+        negatives=np.array(good, float),
+        probability=np.linspace(0.01, 0.5, len(bad)),
+        low=edges,
+        high=edges,
+        variance=0.0,
+        axis="score",
+    )
+
+
+def test_who_is_warned_of_and_how_many_of_them_rightly_by_hand():
+    counts = exact([2, 8, 90], [900, 60, 40], [INF, 549.0, 499.0])
+    point = threshold_of(counts, 0.1)
+    assert point.score == 549
+    assert right_of(counts, point).value == pytest.approx(98 / 198)
+    assert warned_of(counts, point).value == pytest.approx(point.warned) == pytest.approx(198 / 1100)
+    found = right_of(counts, point)
+    assert found.low < found.value < found.high
+
+
+def test_other_rates_have_thresholds_of_their_own_and_the_stated_one_is_among_them():
+    counts = exact([2, 8, 90], [900, 60, 40], [INF, 549.0, 499.0])
+    points = other_thresholds(counts, 0.1)
+    assert [p.score for p in points] == [499, 549]
+    assert threshold_of(counts, 0.1) in points
+    # Half the rate has the lower threshold; half as much again or twice of it the stated one's.
+    assert [p.stated for p in points] == [0.05, 0.1]

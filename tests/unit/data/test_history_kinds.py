@@ -36,6 +36,19 @@ def test_what_follows_from_the_rule():
     assert feature.bins == KINDS["fall"].bins
 
 
+def test_a_fall_that_must_have_lasted_is_another_column():
+    """What a rule without the key has as bytes and digest does not change by it."""
+    evidence = {"name": "e", "history": "invoices", "kind": "fall_evidence", "months": 9, "before": 9}
+    plain, lasted = dictionary(evidence).columns + dictionary({**evidence, "since": 1}).columns
+    assert (plain.history.since, lasted.history.since, lasted.history.span) == (0, 1, 18)
+    assert "(at least 1 month ago)" in lasted.meaning and "ago" not in plain.meaning
+    assert "至少1个月前" in lasted.meaning_zh
+    assert plain.history.digest != lasted.history.digest
+    assert "since = 1" in str(lasted.history) and "since" not in str(plain.history)
+    assert dictionary({**evidence, "since": 1}).stated()["columns"] == [{**evidence, "since": 1}]
+    assert "since" not in dictionary(FALL).columns[0].history.model_dump()
+
+
 def test_what_a_column_states_itself_stays():
     own = {
         **FALL,
@@ -87,6 +100,8 @@ def test_a_rule_travels_as_json():
     [
         ({"kind": "fal"}, 'kind = "fal" is no kind of a column with a history; did you mean "fall"?'),
         ({"kind": "number"}, 'kind = "number" is no kind of a column with a history; known are level'),
+        ({"since": 1}, 'since is no key of kind "fall", which takes months, before; remove it'),
+        ({"kind": "fall_evidence", "since": 3}, "since = 3 must be from 0 to 2"),
         ({"kind": "level"}, 'before is no key of kind "level", which takes months; remove it'),
         ({"months": 61}, "months = 61 must be from 1 to 60"),
         ({"source": "x"}, "source is for columns of the table"),

@@ -8,7 +8,7 @@ import pytest
 from fedrisk.engine import deployment
 from fedrisk.engine.deployment import follow, propose, results_of, run_deployed, why
 from fedrisk.engine.hub_figures import Progress
-from fedrisk.engine.superlink import NotServing
+from fedrisk.engine.superlink_clients import NotServing
 from fedrisk.errors import BudgetError, ConfigError, PeerError, Stopped
 from fedrisk.recipes import study_from
 from fedrisk.server.proposals import Answer, Proposals

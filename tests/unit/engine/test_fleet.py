@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from fedrisk.engine import fleet_files, hub_probe, superlink
+from fedrisk.engine import fleet_files, hub_probe, superlink_nodes, superlink_runs
 from fedrisk.engine.claim import Claim
 from fedrisk.engine.fleet import Fleet, connect
 from fedrisk.errors import ConfigError, EnvelopeError, LaterError, StoreError
@@ -62,8 +62,8 @@ def hub(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def grid(hub):
-    run = superlink.start_run(hub.path, "test")
-    with superlink.task_grid(hub.path, superlink.take_task(hub.path, run)) as grid:
+    run = superlink_runs.start_run(hub.path, "test")
+    with superlink_runs.task_grid(hub.path, superlink_runs.take_task(hub.path, run)) as grid:
         yield grid
 
 
@@ -75,7 +75,7 @@ def folder_of(hub, folder, *, admitted):
     (folder / "flower.key").write_bytes(key.private_bytes(*form))
     shutil.copy(hub.path / "ca.pem", folder / "ca.pem")
     if admitted:
-        superlink.register(hub, folder.name, public)
+        superlink_nodes.register(hub, folder.name, public)
     return folder
 
 
@@ -125,11 +125,11 @@ def start(hub):
 
 
 def number_of(hub, name):
-    return next(n.number for n in superlink.nodes(hub.path) if n.name == name)
+    return next(n.number for n in superlink_nodes.nodes(hub.path) if n.name == name)
 
 
 def online(hub, name):
-    return any(n.online for n in superlink.nodes(hub.path) if n.name == name)
+    return any(n.online for n in superlink_nodes.nodes(hub.path) if n.name == name)
 
 
 def send(hub, grid, name, payload):
@@ -198,7 +198,7 @@ def test_a_second_node_with_a_copied_folder_is_told_so_and_the_first_goes_on(hub
 
 def test_a_running_node_that_is_expelled_ends_in_words(hub, start, tmp_path):
     node = start(folder_of(hub, tmp_path / "expelled", admitted=True)).connected()
-    superlink.unregister(hub, "expelled")
+    superlink_nodes.unregister(hub, "expelled")
     assert node.process.wait(60) == 1
     assert "does not take this node's key" in node.said()
 

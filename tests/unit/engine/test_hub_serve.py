@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from fedrisk.engine.hub_serve import alone, check_certificate, host_and_port, serve
-from fedrisk.engine.superlink import SOCKET, nodes
+from fedrisk.engine.superlink_clients import SOCKET
+from fedrisk.engine.superlink_nodes import nodes
 from fedrisk.errors import ConfigError
 from tests.support.hub_process import hub_home, serving, wait_for
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from fedrisk.engine import superlink
+from fedrisk.engine import superlink_nodes, superlink_runs
 from fedrisk.protocol.payload import Payload, from_record, request
 from tests.support.hub_process import hub_home, new_key, serving, wait_for
 
@@ -40,13 +40,13 @@ def run(tmp_path_factory):
     key, public = new_key()
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
     (home.path / "alpha.key").write_bytes(key.private_bytes(*form))
-    superlink.register(home, "alpha", public)
+    superlink_nodes.register(home, "alpha", public)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with serving(home):
         echo = subprocess.Popen([sys.executable, "-c", ECHO, home.address, str(home.path)], env=environment)
         try:
-            number = superlink.start_run(home.path, "desk")
-            with superlink.task_grid(home.path, superlink.take_task(home.path, number)) as grid:
+            number = superlink_runs.start_run(home.path, "desk")
+            with superlink_runs.task_grid(home.path, superlink_runs.take_task(home.path, number)) as grid:
                 wait_for(grid.get_nodes, 60)
                 yield home, grid
         finally:

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from fedrisk.engine import superlink
+from fedrisk.engine import superlink, superlink_clients, superlink_nodes, superlink_runs
 from fedrisk.errors import ConfigError, PeerError
 from tests.support.hub_process import hub_home, new_key, serving
 
@@ -118,75 +118,75 @@ def test_without_a_signature_nobody_pulls_messages(hub):
 
 
 def test_the_inner_door_is_for_its_owner_alone(hub):
-    assert (hub.path / superlink.SOCKET).stat().st_mode & 0o777 == 0o600
+    assert (hub.path / superlink_clients.SOCKET).stat().st_mode & 0o777 == 0o600
     assert hub.path.stat().st_mode & 0o077 == 0
 
 
 def test_a_node_is_let_in_under_its_name_and_shut_out_for_good(hub):
     _, public = new_key()
-    assert superlink.register(hub, "alpha", public)
-    assert superlink.register(hub, "alpha", public)
-    (found,) = [n for n in superlink.nodes(hub.path) if n.name == "alpha"]
-    assert (found.key, found.online, found.last) == (superlink.pem(public), False, None)
+    assert superlink_nodes.register(hub, "alpha", public)
+    assert superlink_nodes.register(hub, "alpha", public)
+    (found,) = [n for n in superlink_nodes.nodes(hub.path) if n.name == "alpha"]
+    assert (found.key, found.online, found.last) == (superlink_nodes.pem(public), False, None)
     with pytest.raises(ConfigError, match="let in as alpha before"):
-        superlink.register(hub, "beta", public)
-    assert superlink.unregister(hub, "alpha")
-    assert not [n for n in superlink.nodes(hub.path) if n.name == "alpha"]
+        superlink_nodes.register(hub, "beta", public)
+    assert superlink_nodes.unregister(hub, "alpha")
+    assert not [n for n in superlink_nodes.nodes(hub.path) if n.name == "alpha"]
     with pytest.raises(ConfigError, match="and shut out before"):
-        superlink.register(hub, "alpha", public)
+        superlink_nodes.register(hub, "alpha", public)
 
 
 def test_a_name_may_have_two_keys_while_they_rotate(hub):
     old, new = new_key()[1], new_key()[1]
-    superlink.register(hub, "gamma", old)
-    superlink.register(hub, "gamma", new)
-    superlink.unregister(hub, "gamma", old)
-    assert [n.key for n in superlink.nodes(hub.path) if n.name == "gamma"] == [superlink.pem(new)]
+    superlink_nodes.register(hub, "gamma", old)
+    superlink_nodes.register(hub, "gamma", new)
+    superlink_nodes.unregister(hub, "gamma", old)
+    assert [n.key for n in superlink_nodes.nodes(hub.path) if n.name == "gamma"] == [superlink_nodes.pem(new)]
 
 
 def test_what_is_no_key_is_not_let_in(hub):
     with pytest.raises(ConfigError, match="public key cannot be read"):
-        superlink.register(hub, "delta", "ssh-rubbish")
+        superlink_nodes.register(hub, "delta", "ssh-rubbish")
 
 
 def test_who_joins_before_the_hub_serves_is_let_in_when_it_does(tmp_path):
     home = hub_home(tmp_path / "home")
     stays, goes = new_key()[1], new_key()[1]
-    assert not superlink.register(home, "alpha", stays)
-    assert not superlink.register(home, "beta", goes)
-    assert not superlink.unregister(home, "beta")
-    with pytest.raises(superlink.NotServing, match="fedrisk hub serve"):
-        superlink.nodes(home.path)
+    assert not superlink_nodes.register(home, "alpha", stays)
+    assert not superlink_nodes.register(home, "beta", goes)
+    assert not superlink_nodes.unregister(home, "beta")
+    with pytest.raises(superlink_clients.NotServing, match="fedrisk hub serve"):
+        superlink_nodes.nodes(home.path)
     with serving(home):
-        assert [n.name for n in superlink.nodes(home.path)] == ["alpha"]
+        assert [n.name for n in superlink_nodes.nodes(home.path)] == ["alpha"]
     home.database.unlink()
     with serving(home):
-        assert [n.name for n in superlink.nodes(home.path)] == ["alpha"]
+        assert [n.name for n in superlink_nodes.nodes(home.path)] == ["alpha"]
 
 
 def test_a_run_is_started_with_a_constant_stub_and_one_string(hub):
-    assert superlink.stub() == superlink.stub()
-    assert len(superlink.stub()) < 1024
-    run = superlink.start_run(hub.path, "desk")
-    assert run in superlink.unfinished(hub.path)
-    with superlink.task_grid(hub.path, superlink.take_task(hub.path, run)) as grid:
+    assert superlink_runs.stub() == superlink_runs.stub()
+    assert len(superlink_runs.stub()) < 1024
+    run = superlink_runs.start_run(hub.path, "desk")
+    assert run in superlink_runs.unfinished(hub.path)
+    with superlink_runs.task_grid(hub.path, superlink_runs.take_task(hub.path, run)) as grid:
         assert grid.run.run_id == run
         assert grid.get_nodes() == []
-    assert run not in superlink.unfinished(hub.path)
+    assert run not in superlink_runs.unfinished(hub.path)
 
 
 def test_a_task_that_was_left_behind_is_put_down(hub):
-    left, wanted = superlink.start_run(hub.path, "desk"), superlink.start_run(hub.path, "desk")
-    token = superlink.take_task(hub.path, wanted)
-    assert left not in superlink.unfinished(hub.path)
-    with superlink.task_grid(hub.path, token):
+    left, wanted = superlink_runs.start_run(hub.path, "desk"), superlink_runs.start_run(hub.path, "desk")
+    token = superlink_runs.take_task(hub.path, wanted)
+    assert left not in superlink_runs.unfinished(hub.path)
+    with superlink_runs.task_grid(hub.path, token):
         pass
 
 
 def test_a_run_that_was_stopped_says_so_to_whoever_works_on_it(hub):
-    run = superlink.start_run(hub.path, "desk")
-    with superlink.task_grid(hub.path, superlink.take_task(hub.path, run)) as grid:
-        superlink.stop_run(hub.path, run)
+    run = superlink_runs.start_run(hub.path, "desk")
+    with superlink_runs.task_grid(hub.path, superlink_runs.take_task(hub.path, run)) as grid:
+        superlink_runs.stop_run(hub.path, run)
         with pytest.raises(PeerError, match="gave up this run"):
             grid.get_nodes()
 
@@ -194,7 +194,7 @@ def test_a_run_that_was_stopped_says_so_to_whoever_works_on_it(hub):
 def test_a_long_path_of_the_hub_s_folder_is_no_obstacle(tmp_path):
     home = hub_home(tmp_path / ("long-" * 20) / "home")
     with serving(home):
-        assert superlink.nodes(home.path) == []
+        assert superlink_nodes.nodes(home.path) == []
 
 
 def test_flower_still_has_the_names_that_we_use():

@@ -1,5 +1,7 @@
 """Weight of evidence of a fall that stays: what each shape of a series says, gaps, the calendar, and the arithmetic."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,9 @@ NAN, JUNE_2026 = np.nan, 12 * 2026 + 5
 MONTHS = 18
 
 
-def weight(path, ends=None):
+def weight(path, ends=None, since=0):
     known = None if ends is None else np.array([ends])
-    return fe.weight_of_evidence(np.array(path, float)[:, None], 9, known)[0]
+    return fe.weight_of_evidence(np.array(path, float)[:, None], 9, known, since)[0]
 
 
 def noisy(path, size=0.08):
@@ -34,6 +36,15 @@ def test_only_a_step_that_stays_has_evidence():
 def test_a_fall_of_the_last_month_may_be_a_dip():
     recent = np.r_[LEVEL[:-1], 55.0]
     assert weight(LEVEL) < weight(recent) < weight(STEP)
+
+
+def test_a_fall_that_began_too_lately_is_held_against_it():
+    """`STEP` began five months before the last one: it counts up to that, and beyond is evidence of the contrary."""
+    counted = [weight(STEP, since=since) for since in (0, 5, 6)]
+    assert counted[0] == pytest.approx(counted[1], abs=0.3) and counted[2] < -1
+    # All shapes are in both, and only their sides differ: the chances of a step of each age add up to that of any.
+    chance = [1 / (1 + np.exp(-weight(STEP, since=since))) for since in range(9)]
+    assert all(earlier >= later for earlier, later in pairwise(chance))
 
 
 def test_density_under_a_shape_is_the_normal_one():

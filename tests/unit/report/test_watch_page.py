@@ -1,6 +1,7 @@
 """The page of a watched month: what stands first, both languages, phone and screen; and that of own columns."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from fedrisk.analysis.watch.column_months import by_month
 from fedrisk.analysis.watch.drift_alarms import DriftRules
 from fedrisk.language import speaking
+from fedrisk.report import watch_alert_words as alert_words
 from fedrisk.report import watch_words
 from fedrisk.report.watch_columns_page import ColumnMonths, render_columns_page, verdict
 from fedrisk.report.watch_page import render_watch_page, write_watch_page
@@ -23,6 +25,8 @@ ALERT = {
     "model": watched_year.MODEL,
     "score": 471,
     "probability": 0.123,
+    "limits": {"fall": 40, "months": 3, "probability": 0.12},
+    "stock": False,
     "before": 523,
     "since": "2025-06",
     "points": -52,
@@ -57,11 +61,64 @@ def test_what_a_risk_officer_wants_stands_first(figures):
 
 
 def test_an_alert_says_why(figures):
-    assert watch_words.why(ALERT) == [
-        "score fell by 52 points since 2025-06",
-        "probability 12.30% is above the threshold",
+    assert alert_words.why(ALERT) == [
+        "score fell by 52 points since 2025-06; limit 40, against the best of 3 months",
+        "probability 12.30%; limit 12%",
     ]
-    assert watch_words.moved(ALERT) == ["limit_use: 0.2 to 0.4 → above 0.9", "what others know: -14 points"]
+    warned = {**ALERT, "rules": ["warning"], "warning": 455}
+    stated = {"warning": 460, "warning_model": "early", "false_alarms": 0.052}
+    for limits, said in (
+        (stated, "early gives 455; threshold 460, set at 5.2% false alarms"),
+        ({**stated, "false_alarms": None}, "early gives 455; threshold 460 (watch.warning_threshold)"),
+        ({}, "the warning model gives 455"),
+    ):
+        assert alert_words.why({**warned, "limits": limits}) == [said]
+    assert alert_words.moved(ALERT) == ["limit_use: 0.2 to 0.4 → above 0.9", "what others know: -14 points"]
+
+
+def test_alerts_of_the_stock_stand_apart_from_new_ones(figures):
+    both = replace(figures, new=(ALERT, *({**ALERT, "stock": True, "enterprise": f"S{k}"} for k in range(2))))
+    said = [text for text, _ in watch_words.verdicts(both)]
+    assert said[0].startswith("2 alerts are of the stock") and said[1] == "1 new alert: a loan to look at."
+    page = render_watch_page(both)
+    assert "and 2 of the stock" in page
+    assert page.index(">New<") < page.index(ALERT["enterprise"]) < page.index(">Stock<") < page.index(">S0 ")
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        ({"fall": 40, "months": 3, "without": "unconfirmed"}, "have confirmed its threshold"),
+        ({"fall": 40, "months": 3, "without": "edited"}, "of an edited card"),
+        ({"fall": 40, "months": 3, "without": "later"}, "was named after it was begun"),
+        ({"fall": None}, "No alert can be raised"),
+    ],
+)
+def test_a_sign_that_is_missing_is_told_with_the_remedy(figures, signs, said):
+    found = [text for text, kind in watch_words.verdicts(replace(figures, signs=signs)) if kind == "doubt"]
+    assert any(said in text for text in found)
+
+
+@pytest.mark.parametrize(("language", "rate"), [("en", "probability of default"), ("zh", "违约")])
+def test_words_follow_the_label(figures, language, rate):
+    label = {"name": "distress", "meaning": "in trouble", "meaning_zh": "陷入困境", "horizon": "6 months"}
+    with speaking(language):
+        assert rate in render_watch_page(figures)
+        page = render_watch_page(replace(figures, label=label))
+    outcome = {"en": "It foretells distress: in trouble (6 months).", "zh": "陷入困境（6 months）"}
+    assert outcome[language] in page
+    said = re.sub(r"<(style|svg).*?</\1>|<[^>]*>|The light.*?0\.25\.", " ", page, flags=re.S)
+    assert re.findall(r"[^ .]* [^ ]*(?:[Dd]efault|违约)[^ ]* [^ ]*", said) == []
+
+
+def test_missing_amounts_and_what_could_be_named_are_told(figures):
+    now = replace(figures.course[-1], exposure=900.0, rows=7, no_exposure=2)
+    page = render_watch_page(replace(figures, course=(*figures.course[:-1], now)))
+    assert "2 of 7 rows without an amount count 0" in page and "expected loss" not in page
+    named = [
+        text for text, _ in watch_words.verdicts(figures) if "is named with a chance of at least 80%" in text
+    ]
+    assert len(named) == 1 and named[0].startswith("With 400 rows")
 
 
 def test_the_page_and_its_figures_are_the_owners_alone(figures, tmp_path):

@@ -86,6 +86,13 @@ def test_an_agent_asks_for_own_information_and_nothing_else(purpose, more, code)
     assert SCORE.refused(question, part(), rules) == code
 
 
+def test_an_index_tells_nothing_of_how_old_records_are():
+    """The numbers of a month and no more: each further one would be bits that nobody shows."""
+    rules = policy(ages="always", index_months=3)
+    assert list(SCORE.columns(part(), rules, 2)) == ["points", "points_ago_1"]
+    assert {"fresh", "aging", "old", "missing"} <= set(SCORE.columns(part(index=False), rules, 1))
+
+
 def test_a_bank_does_not_ask_as_an_agent():
     """It would be asked for less by a policy that takes banks' words: its own purposes are its own."""
     rules = policy(purposes=(*BOTH, OWN_INFORMATION), agents=("alfa",))

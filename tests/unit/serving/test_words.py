@@ -7,7 +7,7 @@ import pytest
 
 from fedrisk.serving import codes
 from fedrisk.serving.http import STATUS
-from fedrisk.serving.words import WORDS, chance, of_code, of_members
+from fedrisk.serving.words import AGENT_WORDS, INDEX_WORDS, WORDS, chance, of_code, of_members
 
 ALL = (*codes.WHOLE, *codes.ROWS, *codes.OWN, *codes.SERVICE)
 
@@ -71,3 +71,13 @@ def test_the_page_keeps_its_request_id_while_a_member_has_failed() -> None:
     sets = {name: set(re.findall(r'"(\w+)"', words)) for name, words in found}
     assert sets["PASSING"] == set(codes.PASSING)
     assert sets["PASSING"] | sets["FAILED"] == {*codes.PASSING, *codes.WHOLE}
+
+
+@pytest.mark.parametrize("words", [INDEX_WORDS, AGENT_WORDS])
+def test_words_for_an_index_are_of_codes_and_go_on_after_a_name(words) -> None:
+    assert set(words) <= {*codes.WHOLE, *codes.ROWS}
+    assert all(
+        text[0].islower() and len(text.split(". ")) == 2 and len(text) <= 140 for text in words.values()
+    )
+    assert "fewer months" in of_members({"tax": "enterprise_quota"}, words)
+    assert of_members({"tax": "late"}, words) == of_members({"tax": "late"})

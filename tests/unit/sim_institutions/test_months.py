@@ -8,6 +8,7 @@ import pytest
 
 from fedrisk.alignment.ids import normalise
 from fedrisk.institution import load_institution
+from fedrisk.recipes.scorecard.settings import ScorecardSettings
 from fedrisk.study_file import load_study
 from sim_institutions.__main__ import main
 from support import moving_province
@@ -138,14 +139,23 @@ def test_institutions_and_studies_can_be_read(province, monkeypatch):
         assert len(table) > 300
         if name in BANKS:
             labels = [one.name for one in institution.dictionary.labels]
-            assert labels == ["default", "distress", "late_30_days"]
+            assert labels == ["default", "distress", "late_30_days", "strained"]
+            assert 0.3 < read(province, "m01", "data", name)["strained"].mean() < 0.7
         else:
             assert {"lasting_fall", "yearly_fall"} <= {
                 c.history.kind for c in institution.dictionary.columns if c.history
             }
     assert load_study(province / "warning.toml").label == "distress"
-    for name in ("study", "health", "losses"):
+    for name in ("study", "losses"):
         load_study(province / f"{name}.toml")
+    health = load_study(province / "health.toml")
+    columns = ScorecardSettings.of(health)
+    assert (health.label, columns.index) == ("strained", "all")
+    assert "tax_office.invoices_fall" in columns.left_out
+    assert (
+        "tax_office.invoice_density_level"
+        in ScorecardSettings.of(load_study(province / "warning.toml")).left_out
+    )
 
 
 def test_longer_histories_end_with_the_usual_ones(province, quiet):

@@ -11,7 +11,7 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.models.binning import Bins
 from fedrisk.watching.alert_book import AlertBook
-from fedrisk.watching.alerts import ABOVE, BELOW, Rules, alert_id, new_alerts
+from fedrisk.watching.alerts import ABOVE, BELOW, Alert, Rules, alert_id, new_alerts
 from fedrisk.watching.history import WARNING, Kept
 from fedrisk.watching.month import Month
 from support.watching import write
@@ -233,6 +233,36 @@ def test_what_waits_for_a_sink(watched):
     assert watched.book.waiting("webhook") == []
     watched.book.delivered("file", [raised["a"]])
     assert [a.enterprise for a in watched.book.waiting("file")] == ["b"]
+
+
+def test_an_alert_says_what_it_passed_and_whether_it_is_of_the_stock(watched):
+    watched.rules = Rules(fall=40, probability=0.1, warning=500, warns="early", false_alarms=0.05)
+    write(watched.kept, "2026-01", {"a": 600, "b": 500}, probability={"a": 0.2, "b": 0.01})
+    january = Month(2026, 1)
+    for first, stock in (((), [False, False]), (("probability",), [True, False])):
+        found = new_alerts(watched.kept, january, watched.rules, {}, bank="alfa", watch="demo", first=first)
+        assert [one.stock for one in found.alerts] == stock
+    assert [one.limits for one in found.alerts] == [
+        {"probability": 0.1},
+        {"warning": 500, "warning_model": "early", "false_alarms": 0.05},
+    ]
+    # A record of an earlier version has neither.
+    old = {k: v for k, v in found.alerts[0].to_dict().items() if k not in ("limits", "stock")}
+    assert Alert.from_dict(old).limits == {} and not Alert.from_dict(old).stock
+
+
+def test_what_a_sink_refused_waits_no_more_until_it_is_sent_again(watched):
+    watched.next({"a": 600, "b": 600})
+    a, b = watched.next({"a": 500, "b": 500}).values()
+    watched.book.refused("file", a, "answered 422")
+    watched.book.delivered("file", [b])
+    assert watched.book.waiting("file") == []
+    assert watched.book.deliveries() == {a.id: {"file": "answered 422"}, b.id: {"file": "taken"}}
+    assert (watched.book.again(b.id), watched.book.again(a.id), watched.book.again(None)) == (0, 1, 0)
+    assert watched.book.waiting("file") == [a]
+    assert watched.book.deliveries()[a.id] == {"file": "waiting"}
+    watched.book.refused("file", a, "answered 400")
+    assert watched.book.again(None) == 1
 
 
 LOANS = 8

@@ -102,12 +102,16 @@ def test_own_training_rows_come_first(kept, monkeypatch):
     )
     bins = [watched_year.bins(c) for c in watched_year.COLUMNS]
     card = SimpleNamespace(bins=bins, points=[[-20, 5, 5, 5, 30, 5, 5], *[[0] * b.size for b in bins[1:]]])
-    models = SimpleNamespace(has=lambda _: True, part=lambda _: SimpleNamespace(card="{}", calibrated=None))
+    models = SimpleNamespace(
+        has=lambda _: True, part=lambda _: SimpleNamespace(card="{}", calibrated=None, label="distress")
+    )
     monkeypatch.setattr(figures, "development", lambda _node, _part: own)
     monkeypatch.setattr(figures.Scorecard, "from_json", lambda _text: card)
-    bank = SimpleNamespace(watch=None)
+    labels = [SimpleNamespace(name="distress", horizon="6 months", meaning="in trouble", meaning_zh="")]
+    bank = SimpleNamespace(watch=None, dictionary=SimpleNamespace(labels=labels))
     node = SimpleNamespace(name="city_bank", institution=bank, store=SimpleNamespace(models=models))
     found = month_figures(node, kept, kept.months()[1])
+    assert found.label == {k: str(v) for k, v in vars(labels[0]).items()}
     assert found.development["score"] == found.development["limit_use"] == "own_rows"
     limit = next(d for d in found.drift["2025-07"] if d.name == "limit_use")
     # Three levels of points make three groups of bins.
@@ -165,15 +169,21 @@ def test_losses_are_of_all_active_rows_of_an_enterprise(tmp_path):
     rows = scored(here, here.months()[-1], "scores")
     ended = pd.DataFrame({"id": ids, "owed": 900.0, "lost": 1.0, "late": 0, "active": 0})
     first = pd.DataFrame({"id": ids, "owed": 100.0, "lost": 0.5, "late": 0, "active": 1})
+    first.loc[first.index[20:23], "owed"] = np.nan
+    first.loc[first.index[30], "lost"] = np.nan
     second = first[:10].assign(owed=300.0, lost=0.25)
     pd.concat([ended, first, second]).to_csv(tmp_path / "table.csv", index=False)
     file = tmp_path / "bank.toml"
     file.write_text(BANK.replace("watch = {", 'watch = { active = "active",'), encoding="utf-8")
     node = SimpleNamespace(**{**vars(watched_year.node()), "institution": load_institution(file)})
     found = month_losses(node, here, here.months()[-1], rows)
-    assert found.exposure == 50 * 100 + 10 * 300
-    twice = rows["probability"].reindex(ids[:10]).sum()
-    assert found.loss == pytest.approx(50 * rows["probability"].sum() + 75 * twice)
+    # What is missing counts as 0, and how much is missing is told.
+    assert (found.rows, found.no_exposure, found.no_share) == (60, 3, 1)
+    assert found.exposure == 47 * 100 + 10 * 300
+    twice, missing = (
+        rows["probability"].reindex(np.array(ids)[k]).sum() for k in (slice(10), [20, 21, 22, 30])
+    )
+    assert found.loss == pytest.approx(50 * (rows["probability"].sum() - missing) + 75 * twice)
     for column, value, said in (("lost", 45.0, "write shares"), ("owed", -1.0, "below 0")):
         shutil.rmtree(here.folder / "losses", ignore_errors=True)
         first.assign(**{column: value}).to_csv(tmp_path / "table.csv", index=False)

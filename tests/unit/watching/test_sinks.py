@@ -41,12 +41,20 @@ def alert(number):
 ALERTS = [alert(k) for k in range(3)]
 
 
-def give(sink, alerts=ALERTS):
-    took = []
-    count, reason = sink.give(alerts, bank="alfa", watch="demo", took=took.extend)
-    assert len(took) == count
+def give(sink, alerts=ALERTS, *, refused_too=False):
+    took, refused = [], []
+    reason = sink.give(
+        alerts,
+        bank="alfa",
+        watch="demo",
+        took=took.extend,
+        refused=lambda alert, why: refused.append((alert.enterprise, why)),
+    )
     assert "Quetzal" not in reason and "7654" not in reason
-    return count, reason
+    if refused_too:
+        return [a.enterprise[-1] for a in took], [id[-1] for id, _why in refused], reason
+    assert not refused
+    return len(took), reason
 
 
 def webhook(folder, receiver, **how):
@@ -181,11 +189,22 @@ def test_a_receiver_that_is_busy_is_tried_again(tmp_path):
         assert receiver.ids == [a.id for a in ALERTS]
 
 
-def test_what_a_receiver_refuses_is_left(tmp_path):
+def test_an_alert_that_a_receiver_refuses_holds_back_no_other(tmp_path):
     with receiving(tmp_path / "r", tls=False) as receiver:
-        receiver.statuses = [204, 401]
-        count, reason = give(webhook(tmp_path, receiver, ca=None))
-        assert (count, "answered 401" in reason) == (1, True)
+        receiver.statuses = [422, 204, 400]
+        took, refused, reason = give(webhook(tmp_path, receiver, ca=None), refused_too=True)
+        assert (took, refused) == (["1"], ["0", "2"]) and "answered 400" in reason
+        # Of address or credentials: it waits, as where the receiver is away, and the others go on.
+        receiver.statuses = [404, 204, 401]
+        took, refused, reason = give(webhook(tmp_path, receiver, ca=None), refused_too=True)
+        assert (took, refused) == (["1"], []) and "answered 401; check watch.webhook" in reason
+        receiver.statuses = [401] * 30
+        assert give(webhook(tmp_path, receiver, ca=None), [alert(k) for k in range(30)])[0] == 0
+        assert len(receiver.statuses) == 10
+
+
+def test_a_receiver_that_answers_otherwise_is_asked_no_further(tmp_path):
+    with receiving(tmp_path / "r", tls=False) as receiver:
         # Nobody is sent elsewhere: a redirection could lead out of the bank.
         receiver.statuses = [302]
         count, reason = give(webhook(tmp_path, receiver, ca=None))

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from fedrisk.analysis.homogeneity import Histogram
-from fedrisk.analysis.watch.drift_alarms import Counted, DriftRules, drifted
+from fedrisk.analysis.watch.drift_alarms import POWER, Counted, DriftRules, drifted
 
 COLUMNS, EDGES = 6, np.array([-1.2, -0.4, 0.3, 1.0])
 BINS = len(EDGES) + 1
@@ -15,13 +17,13 @@ def counts(codes):
     return np.bincount(codes, minlength=BINS).astype(float)
 
 
-def year(seed, loans, *, shift=None, rules=LEVEL, moves=True):
+def year(seed, loans, *, shift=None, rules=LEVEL, moves=True, length=12):
     """Names with an alarm in each month of a year, of loans whose columns wander. shift: (month, size) of column 0."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(loans, COLUMNS))
     development = [counts(c) for c in np.searchsorted(EDGES, rng.normal(size=(loans, COLUMNS))).T]
     before, out = np.searchsorted(EDGES, x), []
-    for month in range(12):
+    for month in range(length):
         x = 0.97 * x + np.sqrt(1 - 0.97**2) * rng.normal(size=x.shape)
         new = rng.random(loans) < 0.03
         x[new] = rng.normal(size=(new.sum(), COLUMNS))
@@ -61,6 +63,32 @@ def test_a_planted_change_is_named_in_its_month_and_nothing_else_is(loans):
         assert not any(found[:6])
         assert ("0", "month") in found[6] and {n for n, _ in found[6]} == {"0"}
         assert all({n for n, _ in each} <= {"0"} and ("0", "month") not in each for each in found[7:])
+
+
+def index(size):
+    """The true index of a column that is normal where all values move by ``size`` standard deviations."""
+    p, q = (np.diff([0, *norm.cdf(EDGES - s), 1]) for s in (0, size))
+    return ((q - p) * np.log(q / p)).sum()
+
+
+@pytest.mark.parametrize(
+    ("loans", "months"),
+    [(300, 12), *(pytest.param(n, 200, marks=pytest.mark.long) for n in (100, 300, 1000, 5000))],
+)
+def test_a_change_as_large_as_is_said_to_be_named_is_named(loans, months):
+    """At least as often as stated, less three deviations; of the month before it is found more often."""
+    rng = np.random.default_rng(0)
+    calm = [counts(rng.integers(0, 100, loans) // 20) for _ in range(3)]
+    asked = [
+        Counted(name=str(j), now=calm[0], before=calm[1], development=Histogram.of(calm[2], 0.0))
+        for j in range(COLUMNS)
+    ]
+    named = drifted(asked, nameable=True)[0].nameable
+    assert drifted(asked)[0].nameable == {} and named["development"] > 0.1 and named["month"] > 0.02
+    for which, least in named.items():
+        size = brentq(lambda s, least=least: index(s) - least, 0, 5)
+        found = [("0", which) in year(seed, loans, shift=(0, size), length=1)[0] for seed in range(months)]
+        assert np.mean(found) >= POWER - 3 * np.sqrt(POWER * (1 - POWER) / months)
 
 
 def test_the_rate_is_shared_among_months_columns_and_both_questions():
