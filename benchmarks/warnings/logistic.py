@@ -6,6 +6,9 @@
 Reads the province's `warning.toml` with all of its columns, or only those histories that `recall.py` calls ready. Plan, bins,
 noise and arithmetic are the product's (benchmarks/calibration/emulation.py); recall is measured on the hold-out, at its
 own exact threshold. Hold-out and noise are drawn anew for each study; both steps have the same.
+
+With ``--halves`` it cuts the province into random halves so many times instead, and prints the share of bins whose points
+differ by at most two stated errors (benchmarks/calibration/point_errors.py).
 """
 
 import argparse
@@ -22,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
 
 import portfolios
 from emulation import Emulated, Portfolio, emulate, figures
+from point_errors import covered, with_public_bins
 from recall import COLUMNS, FALSE_ALARMS, HOLDERS
 
 from fedrisk.institution import Institution, load_institution
@@ -63,6 +67,15 @@ def found(data: Portfolio, made: Emulated) -> dict[str, float]:
     return {**out, "recall_known": float((risk[known & (label == 1)] > limit).mean())}
 
 
+def halved(data: Portfolio, cuts: int) -> dict[str, float]:
+    """Share of bins within two stated errors between halves, by step."""
+    steps = (("linear", linear(data)), ("logistic", data))
+    return {
+        step: round(float(np.concatenate([covered(one, k) for k in range(cuts)]).mean()), 4)
+        for step, one in steps
+    }
+
+
 def main() -> None:
     """All studies; print and write the mean of each step and the mean difference with its standard error."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -70,13 +83,18 @@ def main() -> None:
     parser.add_argument("--epsilon", nargs="+", type=float, default=[3.0])
     parser.add_argument("--columns", nargs="+", default=["all", "ready"])
     parser.add_argument("--studies", type=int, default=3, help="hold-outs and noises, for example 3")
+    parser.add_argument("--halves", type=int, help="cuts into halves, for errors of points, for example 4")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     data, rows = warning_portfolio(given.province), []
     for columns in given.columns:
         chosen = ready(data) if columns == "ready" else data
+        fixed = with_public_bins(chosen) if given.halves else chosen
         for epsilon in given.epsilon:
-            noisy = portfolios.at_epsilon(chosen, epsilon)
+            noisy = portfolios.at_epsilon(fixed, epsilon)
+            if given.halves:
+                print(columns, epsilon, halved(noisy, given.halves), flush=True)
+                continue
             for seed in range(1, given.studies + 1):
                 for step, one in (("linear", linear(noisy)), ("logistic", noisy)):
                     start = time.process_time()

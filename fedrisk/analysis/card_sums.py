@@ -174,8 +174,18 @@ class CardSums:
             owner = [b.feature.institution for b in bins]
             bases = _bases_of(gram, bins, counts)
             second = gram_matrix(gram, bases, owner, gram.about["share"], gram.about.get("bank_share"))
-        logistic = gram is not None and gram.about.get("weights") == LOGISTIC
-        return cls(bins=tuple(bins), counts=counts, bases=bases, second=second, logistic=logistic)
+        return cls(bins=tuple(bins), counts=counts, bases=bases, second=second, logistic=_is_logistic(gram))
+
+
+def _is_logistic(gram: ReleasedSums | None) -> bool:
+    """Whether the record says so; ConfigError where it names a step that this version does not have."""
+    step = None if gram is None else gram.about.get("weights")
+    if step not in (None, LOGISTIC):
+        raise ConfigError(
+            "the record's Gram matrix names a step for its weights that this version of fedrisk does not have; read "
+            "the record with the version that made it, or a later one"
+        )
+    return step == LOGISTIC
 
 
 def _bases_of(gram: ReleasedSums, bins: Sequence[Bins], counts: LabelCounts) -> tuple[Floats, ...]:

@@ -42,6 +42,9 @@ CALM = 20
 LONGEST = 0.5
 """Longest Newton step in any weight."""
 
+SHORT = 1e-6
+"""Step from which on the likelihood, which has as many digits as numbers have, no longer tells what a step brings."""
+
 LEAST_SLOPE = 0.05
 """Least slope of a calibration in either tail."""
 
@@ -129,11 +132,21 @@ def logistic_fit(rate: float, ones: Floats, zeros: Floats) -> tuple[float, float
     for _ in range(ROUNDS):
         p = expit(x @ w)
         hessian = (x.T * (weight * np.maximum(p * (1 - p), 1e-12))) @ x + 1e-9 * np.eye(2)
-        step = np.clip(np.linalg.solve(hessian, x.T @ (weight * (y - p))), -LONGEST, LONGEST)
+        step = np.linalg.solve(hessian, x.T @ (weight * (y - p)))
+        step *= min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-300))
+        # Where scores are wide, a whole step may lead past the maximum, and the next one further back, for ever.
+        here = _likelihood(x @ w, y, weight)
+        while np.abs(step).max() > SHORT and _likelihood(x @ (w + step), y, weight) < here:
+            step /= 2
         w = w + step
         if np.abs(step).max() < 1e-10:
             break
     return float(w[0] - w[1] * mean), float(w[1])
+
+
+def _likelihood(log_odds: Floats, y: Floats, weight: Floats) -> float:
+    """Mean log-likelihood of labels."""
+    return float(weight @ (y * log_odds - np.logaddexp(0.0, log_odds)))
 
 
 @dataclass(frozen=True)

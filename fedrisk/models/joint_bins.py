@@ -43,6 +43,9 @@ MOST, LEAST_ROOT = 0.95, 0.02
 MISFIT = 0.01
 """Variance that entries are weighed for beside their noise, in the estimate of how far the copula misses."""
 
+ALIKE = 9
+"""Digits of a curve by which bins are put in order: others are of the machine, and members must have one order."""
+
 LEAST_RADIUS = 1e-3
 
 
@@ -103,7 +106,7 @@ class _Copula:
         self.sizes = [len(c) - int(u) for c, u in zip(curves.curve, self.unknown, strict=True)]
         self.shares = [[_share(p) for p in class_shares(curves, j)] for j in range(count)]
         self.order: list[Codes] = [
-            np.argsort(c[:s], kind="stable").astype(np.int64)
+            np.argsort(np.round(c[:s], ALIKE), kind="stable").astype(np.int64)
             for c, s in zip(curves.curve, self.sizes, strict=True)
         ]
         self.cuts = [

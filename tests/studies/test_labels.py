@@ -209,8 +209,8 @@ def test_pages_and_the_bank_s_own_rows_say_it(run, bank):
     entry = own_results.find(bank, run.attempt)
     rows = own_rows(bank, entry, own_results.Said(language="en", external="external data"))
     assert rows.warning == run.results.warning
-    (alarms, *_), (recall, *_) = rows_of_own(rows)
-    assert "own hold-out" in alarms and "own hold-out" in recall
+    (alarms, *_), (recall, *_), (alerts, *_) = rows_of_own(rows)
+    assert "own hold-out" in alarms and "own hold-out" in recall and "all own enterprises" in alerts
 
 
 def test_check_reads_the_study_s_label_and_words_have_to_agree(consortium):

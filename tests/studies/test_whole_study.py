@@ -292,13 +292,13 @@ def test_released_totals_equal_plain_recomputation(exact):
 def test_gram_matrix_of_a_sample(kit, scratch, monkeypatch):
     """Of more training rows than gram_rows a sample is taken, the same again, and its matrix stands for all."""
     banks, used = ("alfa", "beta"), []
-    real = fitting.posterior_weights
+    real = fitting.moment_equations
 
-    def posterior_weights(bases, counts, curves, gram, variance):
+    def moment_equations(bases, counts, curves, gram, variance):
         used.append(gram)
         return real(bases, counts, curves, gram, variance)
 
-    monkeypatch.setattr(fitting, "posterior_weights", posterior_weights)
+    monkeypatch.setattr(fitting, "moment_equations", moment_equations)
     consortium = kit.build(
         scratch(), banks, kit.HOLDERS, enterprises=4000, study={**NO_NOISE, "scorecard": {"gram_rows": 1000}}
     )

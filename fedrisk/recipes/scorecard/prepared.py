@@ -39,7 +39,6 @@ from fedrisk.recipes.scorecard.fitting import (
     calibrate,
     card_bins,
     card_of,
-    is_logistic,
     owners_of,
     second_release,
     sums_from,
@@ -342,6 +341,7 @@ def _prepare_second(attempt: Attempt, name: str) -> None:
                 radii=second.radii,
                 share=second.share,
                 bank_share=second.bank_share,
+                logistic=second.logistic,
             )
         )
         squares = sum(r * r for r in second.radii.values())
@@ -367,7 +367,7 @@ def _second(attempt: Attempt) -> Second:
         radii=state.radii,
         share=state.share,
         bank_share=state.bank_share,
-        logistic=is_logistic(attempt.study),
+        logistic=state.logistic,
     )
 
 

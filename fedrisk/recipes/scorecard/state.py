@@ -23,7 +23,8 @@ class SecondState:
 
     chosen: features that are counted a second time, by role; empty where it is a Gram matrix. Then bases: shape bases
     of all features, (bins, k) each; own: of this institution's; owners: feature number of each shape column by role;
-    radii: greatest norm of a role's part of a shape row.
+    radii: greatest norm of a role's part of a shape row. logistic: whether weights are those of a logistic regression;
+    of attempts of versions that had none, they are not.
     """
 
     chosen: dict[str, list[int]] = field(default_factory=dict)
@@ -33,3 +34,4 @@ class SecondState:
     radii: dict[str, float] = field(default_factory=dict)
     share: float = 1.0
     bank_share: float = 1.0
+    logistic: bool = False

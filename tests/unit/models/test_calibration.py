@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.calibration import (
@@ -61,6 +61,14 @@ def test_a_logistic_fit_of_two_values_by_hand(rate, among_ones, among_zeros):
     up = math.log(rate * among_ones / ((1 - rate) * among_zeros))
     down = math.log(rate * (1 - among_ones) / ((1 - rate) * (1 - among_zeros)))
     assert logistic_fit(rate, ones, zeros) == pytest.approx(((up + down) / 2, (up - down) / 2), abs=1e-6)
+
+
+def test_wide_scores_of_a_strong_label_have_a_slope_too():
+    """Whole steps of Newton's method go to and fro there."""
+    normal = ndtri((np.arange(100) + 0.5) / 100)
+    for size in (0.5, 1.0, 2.0):
+        intercept, slope = logistic_fit(0.05, size * (10 + 2 * normal), size * 2 * normal)
+        assert (intercept, slope * size) == pytest.approx((-31.648, 5.6592), abs=1e-3)
 
 
 @settings(max_examples=30, deadline=None)

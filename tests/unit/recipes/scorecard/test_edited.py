@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.analysis.card_sums import CardSums
+from fedrisk.errors import ConfigError
 from fedrisk.models.card_edit import CardEdit, as_released, edited_bins
 from fedrisk.models.edited_sums import edited_counts
 from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases
@@ -39,6 +40,31 @@ def test_no_edit_is_the_very_card(source, few):
         state = state_after(one, ())
         assert state.first == one.first and state.card == one.first
     assert edit_card(RECORD).card == refit(RECORD)
+
+
+def logistic_record(step="logistic"):
+    """The same record as of a study of warnings."""
+    gram = RECORD.find("gram")
+    other = replace(gram, about={**gram.about, "weights": step})
+    return replace(RECORD, releases=tuple(other if r is gram else r for r in RECORD.releases))
+
+
+def test_a_card_of_the_logistic_step_is_edited_by_the_logistic_step():
+    record = logistic_record()
+    source = CardSource.of(record)
+    assert state_after(source, ()).card == refit(record)
+    assert not source.first.same_as(SHARED.first)
+    column = next(b.feature.name for b in source.sums.bins if b.feature.is_column)
+    merged = CardEdit(merge=(f"{column}:2-3",))
+    one, other = (state_after(s, [merged]).first for s in (source, SHARED))
+    assert not one.same_as(other)
+    again = replace(source.sums, logistic=False)
+    assert state_after(replace(source, sums=again), [merged]).first.same_as(other)
+
+
+def test_a_step_that_this_version_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match="names a step .* version that made it"):
+        CardSource.of(logistic_record("probit"))
 
 
 @given(st.integers(0, 100), st.integers(1, 4), st.integers(1, 3))
