@@ -20,7 +20,8 @@ PAGE = (ROOT / "docs" / "consortium.md").read_text(encoding="utf-8")
 SOURCES = [
     *(ROOT / "fedrisk/engine").glob("hub_*.py"),
     *(ROOT / "fedrisk/engine").glob("fleet*.py"),
-    *(ROOT / "fedrisk/engine" / f"{n}.py" for n in ("superlink", "claim", "deployment", "public_check")),
+    *(ROOT / "fedrisk/engine").glob("superlink*.py"),
+    *(ROOT / "fedrisk/engine" / f"{n}.py" for n in ("claim", "deployment", "public_check")),
     *(ROOT / "fedrisk/deploy").glob("*.py"),
     *(ROOT / "fedrisk/cli").glob("hub_*.py"),
     *(ROOT / "fedrisk/cli").glob("node_*.py"),
