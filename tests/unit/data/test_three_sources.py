@@ -14,7 +14,7 @@ from fedrisk.data.dictionary import load_dictionary
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import examine_table
 
-TABLES = int(os.environ.get("FEDRISK_RANDOM_TABLES", 150))
+TABLES = int(os.environ.get("FEDRISK_RANDOM_TABLES", 75))
 """How many, each with a column of every kind; 1,000 is what was claimed, and takes a minute of processor time."""
 
 COLUMNS = {
