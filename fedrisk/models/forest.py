@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 SURE = 1e-6
 """Probabilities of a member count as at least this far from 0 and 1, as in models/champion."""
 
-AT_ONCE = 1 << 20
+AT_ONCE = 1 << 16
 """Rows times trees that are walked at once."""
 
 
@@ -116,28 +116,35 @@ class Forest:
 
     def _raw(self, inputs: Floats) -> Floats:
         """Log-odds of each member, (members, n), for inputs (members, n, columns)."""
-        rows = np.arange(inputs.shape[1])[:, None]
-        node = np.broadcast_to(self.roots, (len(rows), len(self.roots))).copy()
+        members, rows, width = inputs.shape
+        values, kids = np.ascontiguousarray(inputs).ravel(), self._kids()
+        begin = (np.arange(rows)[:, None] + rows * self.member[None, :].astype(np.int64)) * width
+        node = np.broadcast_to(self.roots, begin.shape).copy()
+        some_gone = bool(np.isnan(values).any())
         for _ in range(self.depth):
-            v = inputs[self.member[None, :], rows, self.feature[node]]
-            gone = np.isnan(v)
-            to_left = v <= self.threshold[node]
+            v = values.take(begin + self.feature.take(node))
+            to_left = v <= self.threshold.take(node)
+            gone = np.isnan(v) if some_gone else np.zeros((), np.bool_)
             if len(self.bitsets):
-                to_left = np.where(self.by_category[node], self._in_set(node, v, gone), to_left)
-            to_left = np.where(gone, self.gone_left[node], to_left)
-            node = np.where(
-                self.leaf[node], node, np.where(to_left, self.left[node], self.right[node])
-            ).astype(np.int32)
-        leaves = self.value[node]
+                to_left = np.where(self.by_category.take(node), self._in_set(node, v, gone), to_left)
+            if some_gone:
+                to_left[gone] = self.gone_left.take(node[gone])
+            node = kids.take(2 * node + to_left)
+        leaves = self.value.take(node)
         # One after the other, as scikit-learn adds them: another order is another last digit.
+        first = np.broadcast_to(self.start[:, None], (members, rows))
         return np.stack(
             [
-                np.cumsum(np.column_stack([np.full(len(rows), start), leaves[:, self.member == m]]), axis=1)[
-                    :, -1
-                ]
-                for m, start in enumerate(self.start)
+                np.cumsum(np.column_stack([first[m], leaves[:, self.member == m]]), axis=1)[:, -1]
+                for m in range(members)
             ]
         )
+
+    def _kids(self) -> NDArray[np.int32]:
+        """Where a step leads from each node, (2 * nodes,): to the right, to the left; a leaf leads to itself."""
+        own = np.arange(len(self.leaf), dtype=np.int32)
+        right, left = np.where(self.leaf, own, self.right), np.where(self.leaf, own, self.left)
+        return np.stack([right, left], 1).astype(np.int32).ravel()
 
     def _in_set(self, node: NDArray[np.int32], v: Floats, gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
         code = np.where(gone | ~self.by_category[node], 0.0, v).astype(np.int64)
