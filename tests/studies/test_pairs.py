@@ -86,7 +86,7 @@ def interacting(enterprises, seed=3):
 def built(kit, folder, banks=("alfa", "beta"), **how):
     columns = {**kit.COLUMNS, "bank": BANK}
     return kit.build(
-        folder, banks, kit.HOLDERS, tables=interacting(1500), columns=columns, study=STUDY, **how
+        folder, banks, kit.HOLDERS, tables=interacting(2200), columns=columns, study=STUDY, **how
     )
 
 
@@ -230,7 +230,7 @@ def test_own_models_hear_the_pairs(run):
 def refused(kit, folder, lie):
     """The action at which a study stops, and what each member was charged for until then."""
     columns = {**kit.COLUMNS, "bank": BANK}
-    consortium = kit.build(folder, tables=interacting(1500), columns=columns, study=STUDY)
+    consortium = kit.build(folder, tables=interacting(2200), columns=columns, study=STUDY)
     with pytest.raises(PeerError) as caught:
         consortium.run(change=lie)
     assert any(f"({code})" in str(caught.value) for code in ("protocol", "config")), str(caught.value)
