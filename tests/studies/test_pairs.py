@@ -183,7 +183,7 @@ def test_the_release_is_the_sum_of_label_less_expected_times_products(exact):
         assert np.allclose(released.block(role).total[:, 0], wanted, atol=len(y) * 2.0**-16 * 4)
 
 
-def test_a_card_with_pairs_serves_the_scores_of_the_study(run):
+def test_a_card_with_pairs_serves_the_scores_of_the_study_and_counts_columns(run):
     """The holders' points as they are asked for, and the bank's own, for the same rows; the bank's own models too."""
     scores = run.scores("alfa").iloc[:MOST_ROWS]
     bank = run.nodes["alfa"]
@@ -207,19 +207,20 @@ def test_a_card_with_pairs_serves_the_scores_of_the_study(run):
     assert model.totals(own, external).tolist() == scores["score"].tolist()
     best = model.own_probability(columns, codes, external)
     assert np.allclose(best, scores["best_probability"], atol=1e-12)
+    # The holder counts what it served by its columns; pairs follow from them.
+    folder = run.nodes["tax"].store.path / "serving"
+    Counters.of(folder).write()
+    counted = {key.partition("@")[0] for month in read_drift(folder).bins.values() for key in month}
+    assert counted == {"sales", "growth", "audited", KNOWN}
 
 
-def test_a_holders_part_has_its_pairs_and_its_counters_do_not(run):
+def test_a_holders_part_has_its_pairs(run):
     (part,) = run.nodes["tax"].store.models.parts()
     kinds = [b["kind"] for b in part.bins]
     assert kinds.count("pair") == sum(n.startswith("tax.") for n in pairs_on(run.results.card)) > 0
     assert [len(s) for s in part.shares] == [len(p) for p in part.points]
     assert all(sum(s) == pytest.approx(1.0) for s in part.shares)
     assert part_of(Attempt(run.nodes["tax"], run.nodes["tax"].store.attempt(run.attempt))) == part
-    folder = run.nodes["tax"].store.path / "serving"
-    Counters.of(folder).write()
-    counted = {key.partition("@")[0] for month in read_drift(folder).bins.values() for key in month}
-    assert counted == {"sales", "growth", "audited", KNOWN}
 
 
 def test_own_models_hear_the_pairs(run):
