@@ -110,7 +110,7 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
 
 def _no_warning(node: "Node", part: "ModelPart") -> tuple[str, float] | None:
     """Why a bank's model has no threshold of warnings though its study asks for one, with the stated rate."""
-    from fedrisk.recipes.scorecard.warning_node import why_no_threshold
+    from fedrisk.clients.warning_state import why_no_threshold
 
     if part.warning is not None or node.name not in part.banks or not part.attempt or part.edited:
         return None

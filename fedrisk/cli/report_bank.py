@@ -56,7 +56,7 @@ def bank(
     from fedrisk.clients import own_results
     from fedrisk.clients.node import Node
     from fedrisk.clients.own_rows import own_rows
-    from fedrisk.recipes.scorecard.warning_node import why_no_threshold
+    from fedrisk.clients.warning_state import why_no_threshold
     from fedrisk.report.bank import bank_figures, bank_page
     from fedrisk.report.page import write_page
 

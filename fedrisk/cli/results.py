@@ -210,7 +210,7 @@ def _fetch(node: "Node", attempt: str | None, file: Path, as_json: bool) -> None
 def _show(node: "Node", entry: "Entry", as_json: bool) -> None:
     from fedrisk.cli.results_screen import show_figures, show_head, show_tables
     from fedrisk.clients import own_results
-    from fedrisk.recipes.scorecard.warning_node import why_no_threshold
+    from fedrisk.clients.warning_state import why_no_threshold
     from fedrisk.report.warning_words import missing_line, warning_line
 
     figures = own_results.figures(node, entry)

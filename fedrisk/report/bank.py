@@ -59,7 +59,7 @@ def bank_page(
         approve: share of customers approved at which the page says first what the model would change.
         record: the study's release record, where the operator handed it over.
         figures: where they were worked out already.
-        no_warning: why there is no threshold of warnings though the study asks for one (recipes/scorecard).
+        no_warning: why there is no threshold of warnings though the study asks for one (clients/warning_state).
 
     Errors: ConfigError for a model that is not there, a share outside (0, 1], or a record of another attempt.
     """

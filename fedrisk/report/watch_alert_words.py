@@ -82,6 +82,22 @@ def not_looked_for(rules: Mapping[str, Any]) -> list[str]:
                 "watch.warning_threshold in the bank's file sets one."
             )
         )
+    elif rules.get("without") == "untold":
+        out.append(
+            _(
+                "There is no warning sign: the hub has not told this bank the totals that the model's threshold "
+                "follows from yet. It does while the nodes of all banks run; until then only watch.warning_threshold "
+                "in the bank's file sets one."
+            )
+        )
+    elif rules.get("without") == "noise":
+        out.append(
+            _(
+                "There is no warning sign: noise and the size of the hold-out left the model's study no threshold that "
+                "keeps its rate of false alarms. Set watch.warning_threshold in the bank's file, or watch by another "
+                "model."
+            )
+        )
     elif rules.get("without") == "edited":
         out.append(
             _(

@@ -13,6 +13,7 @@ from typing import Any
 
 from fedrisk.clients import own_results
 from fedrisk.clients.node import Node
+from fedrisk.clients.warning_state import why_no_threshold
 from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.files import read_json, write_atomic
 from fedrisk.models.model_part import ModelPart
@@ -21,11 +22,25 @@ from fedrisk.watching.alerts import Rule, Rules
 from fedrisk.watching.history import SCORES, WARNING, Kept
 from fedrisk.watching.month import Month
 
-UNCONFIRMED, EDITED, LATER = "unconfirmed", "edited", "later"
-"""Why a month has no warning sign: not all banks have confirmed the threshold; the card was edited, so that the study's
-threshold is not of its scores; the model was named after the month was begun."""
+UNTOLD, UNCONFIRMED, NOISE, EDITED, LATER = "untold", "unconfirmed", "noise", "edited", "later"
+"""Why a month has no warning sign: the hub has not told the bank the totals; not all banks have confirmed them; noise
+left no threshold; the card was edited, so that the study's threshold is not of its scores; the model was named after
+the month was begun."""
 
 _REMEDY = "put it back from its copy"
+
+_WHY = {
+    UNTOLD: "the hub has not told this bank the totals that it follows from yet. It does while the nodes of all banks "
+    "run; wait, or add watch.warning_threshold",
+    UNCONFIRMED: "its study states a rate of false alarms, and not all of its banks have confirmed the threshold to "
+    "each other yet. They do by themselves once the nodes of all of them run; wait, or add watch.warning_threshold",
+    NOISE: "noise and the size of the hold-out left its study none that keeps the stated rate of false alarms. Name "
+    "another model, or add watch.warning_threshold",
+    EDITED: "it is of an edited card, whose scores the threshold of its study is not of. Add watch.warning_threshold",
+    "": "its study stated no rate of false alarms ([warning] in the study). Name another model, or add "
+    "watch.warning_threshold",
+}
+"""The same of a model that the bank's file names, which is refused."""
 
 
 def rules_of_month(node: Node, rules: WatchRules, kept: Kept, month: Month) -> Rules:
@@ -73,18 +88,7 @@ def check_threshold(node: Node, rules: WatchRules, asked: Mapping[str, ModelPart
     if part is None or part.warning is not None or rules.warning_threshold is not None:
         return
     remedy = f"fedrisk model show {node.institution.file} {part.name} says what it has"
-    if _without(node, part) == UNCONFIRMED:
-        why = (
-            "its study states a rate of false alarms, and not all of its banks have confirmed the threshold to each "
-            "other yet. They do by themselves once the nodes of all of them run; wait, or add watch.warning_threshold"
-        )
-    elif part.edited:
-        why = "it is of an edited card, whose scores the threshold of its study is not of. Add watch.warning_threshold"
-    else:
-        why = (
-            "its study stated no rate of false alarms ([warning] in the study). Name another model, or add "
-            "watch.warning_threshold"
-        )
+    why = _WHY[EDITED if part.edited else _without(node, part)]
     raise ConfigError(
         f"watch.warning: model {part.name} has no threshold, so that nothing says at which score it warns: {why}; "
         f"{remedy}"
@@ -117,7 +121,10 @@ def _without(node: Node, part: ModelPart) -> str:
         stated = entry is not None and own_results.study_of(node, entry).get("warning") is not None
     except FedriskError:
         return ""
-    return "" if not stated else EDITED if part.edited else UNCONFIRMED
+    if not stated or part.edited:
+        return EDITED if stated else ""
+    known = why_no_threshold(node, part.attempt)
+    return UNCONFIRMED if known is None else known[0]
 
 
 def _warns(kept: Kept, month: Month) -> str:

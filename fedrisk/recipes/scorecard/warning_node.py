@@ -26,7 +26,7 @@ from fedrisk.audit.entry import signed_by
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.evaluation import SCORES
 from fedrisk.clients.node import Node
-from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.warning_state import ALIKE
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.protocol.actions import WARN as NAME
@@ -44,9 +44,6 @@ from fedrisk.study_members import BANK
 from fedrisk.study_sections import Name
 
 Floats = NDArray[np.float64]
-
-ALIKE = "warn_alike"
-"""Name of what is kept of the other banks' signatures, once they were all there."""
 
 REACH = 10.0
 """Standard deviations of noise by which a total may miss a bank's own count: never by chance."""
@@ -97,24 +94,6 @@ def threshold(attempt: Attempt) -> WarningPoint | None:
     if _others(attempt) and attempt.state.message(ALIKE) is None:
         return None
     return threshold_of(_counts(attempt, unpack(content)), rule.false_alarms)
-
-
-def why_no_threshold(node: Node, attempt: str) -> tuple[str, float] | None:
-    """Why a bank's model of an attempt has no threshold, and the rate that its study asks for.
-
-    ``untold``: the hub has not told the totals. ``unconfirmed``: not every bank has signed the same. ``noise``: none
-    follows from them. None where the study asks for none, was a research run, or its state is gone.
-    """
-    state = AttemptStore(node.store.path / "attempts" / attempt)
-    begun = state.find(Begun)
-    rule = None if begun is None else begun.study.get("warning")
-    if begun is None or not rule or begun.research_seed is not None:
-        return None
-    rate = float(rule["false_alarms"])
-    if state.message(NAME) is None:
-        return "untold", rate
-    others = [i for i in begun.study["institutions"] if i["role"] == BANK and i["name"] != node.name]
-    return ("noise" if not others or state.message(ALIKE) is not None else "unconfirmed"), rate
 
 
 def _others(attempt: Attempt) -> set[str]:

@@ -1,5 +1,6 @@
 """Rules of a month: kept with it, what is looked for for the first time, and why a warning sign is missing."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from fedrisk.clients import own_results
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.watch_rules import WatchRules
+from fedrisk.watching import month_rules
 from fedrisk.watching.alerts import Rules
 from fedrisk.watching.history import SCORES, WARNING, Kept
 from fedrisk.watching.month import Month
@@ -28,7 +30,7 @@ def node(monkeypatch, *, stated=True, **parts):
     monkeypatch.setattr(own_results, "find", lambda _node, attempt: attempt)
     monkeypatch.setattr(own_results, "study_of", lambda _node, _entry: {"warning": {}} if stated else {})
     return SimpleNamespace(
-        store=SimpleNamespace(models=SimpleNamespace(part=parts.get)),
+        store=SimpleNamespace(models=SimpleNamespace(part=parts.get), path=Path("nothing is kept here")),
         institution=SimpleNamespace(file="bank.toml"),
     )
 
@@ -66,6 +68,24 @@ def test_why_there_is_no_warning_sign(kept, monkeypatch, rules, parts, stated, w
     found = rules_of_month(node(monkeypatch, stated=stated, **parts), rules, kept, JANUARY)
     assert (found.without, found.warning) == (without, rules.warning_threshold)
     assert found.false_alarms is None
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("untold", "has not told this bank"),
+        ("unconfirmed", "not all of its banks have confirmed"),
+        ("noise", "noise and the size of the hold-out"),
+    ],
+)
+def test_it_is_said_how_far_a_threshold_came(kept, monkeypatch, why, said):
+    """Where noise left none, no confirmation will ever bring one."""
+    bank = node(monkeypatch, early=part(warning=None))
+    monkeypatch.setattr(month_rules, "why_no_threshold", lambda _node, _attempt: (why, 0.052))
+    assert rules_of_month(bank, WatchRules(), kept, JANUARY).without == why
+    asked = {SCORES: part("card"), WARNING: part(warning=None)}
+    with pytest.raises(ConfigError, match=said):
+        check_threshold(bank, WatchRules(warning="early"), asked)
 
 
 def test_a_model_that_was_named_after_the_month_was_begun(tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ import pytest
 
 from fedrisk.clients.node import Node
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
-from fedrisk.recipes.scorecard.warning_node import ALIKE, NAME, why_no_threshold
+from fedrisk.clients.warning_state import ALIKE, why_no_threshold
+from fedrisk.protocol.actions import WARN as NAME
 from support.consortium import institution_file
 
 ATTEMPT = "a" * 32
