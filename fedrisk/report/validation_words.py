@@ -46,14 +46,7 @@ def count(value: float | None) -> str:
 
 def stability_index(found: Stability | None) -> str:
     """A stability index with its interval; a dash where there is none."""
-    if found is None:
-        return "–"
-    return _(
-        "{value} ({low} to {high})",
-        value=f"{found.index:.3f}",
-        low=f"{found.low:.3f}",
-        high=f"{found.high:.3f}",
-    )
+    return "–" if found is None else interval(found.index, found.low, found.high)
 
 
 def light_words(light: str) -> str:

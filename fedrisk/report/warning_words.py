@@ -50,7 +50,7 @@ def warning_line(point: "WarningPoint") -> str:
 
 
 def missing_line(why: str, stated: float) -> str:
-    """Why a bank's model has no threshold of warnings, in a sentence. why: of recipes/scorecard `why_no_threshold`."""
+    """Why a bank's model has no threshold of warnings, in a sentence. why: of clients/warning_state."""
     rate = _share(stated)
     if why == "noise":
         return _(
@@ -137,6 +137,14 @@ def _cells(found: "Interval") -> tuple[str, str]:
     if _not_known(found):
         return _("not known"), _between(found.low, found.high)
     return _share(found.value), _between(found.low, found.high)
+
+
+def with_interval(found: "Interval | None") -> str:
+    """A share with its interval of 95 % in brackets; a dash where there is none."""
+    if found is None:
+        return "–"
+    value = _cells(found)[0]
+    return _("{value} ({low} to {high})", value=value, low=_share(found.low), high=_share(found.high))
 
 
 def _between(low: float, high: float) -> str:

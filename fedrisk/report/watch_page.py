@@ -19,6 +19,7 @@ from fedrisk.report import watch_alert_words as alert_words
 from fedrisk.report import watch_words as words
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.validation_words import chance, count, percent, stability_index
+from fedrisk.report.warning_words import with_interval
 from fedrisk.report.watch_pictures import pictures
 
 MOST_ROWS = 40
@@ -252,9 +253,9 @@ def _warned(f: MonthFigures) -> list[tuple[str, ...]]:
             one.month,
             str(one.score),
             count(one.without),
-            words.share(one.false_alarms),
+            with_interval(one.false_alarms),
             count(one.cases),
-            words.share(one.recall),
+            with_interval(one.recall),
             of_kind("watch", "matured") if one.matured else of_kind("watch", "not matured"),
         )
         for one in reversed(f.warned)

@@ -11,9 +11,9 @@ from fedrisk.analysis.watch.month_figures import MonthFigures
 from fedrisk.analysis.watch.portfolio import MonthRisk
 from fedrisk.analysis.watch.warned import Warned
 from fedrisk.language import _, either, language, listed, of_kind
-from fedrisk.models.warning_point import Interval
 from fedrisk.report import watch_alert_words as alert_words
-from fedrisk.report.validation_words import chance, count, percent
+from fedrisk.report.validation_words import chance, count, interval, percent
+from fedrisk.report.warning_words import with_interval
 
 Said = tuple[str, str]
 """A sentence, and how it stands out: alarm, doubt, or nothing."""
@@ -127,8 +127,8 @@ def warned(found: Warned) -> list[str]:
             "Loans scored in {month}: {without:,} are known to be without the outcome; of those {false} had been "
             "warned of (false alarms). {cases:,} have it; of those {right} had been. Warned of is a score of {score} "
             "or less.",
-            false=share(found.false_alarms),
-            right=share(found.recall),
+            false=with_interval(found.false_alarms),
+            right=with_interval(found.recall),
             **said,
         )
     ]
@@ -137,18 +137,11 @@ def warned(found: Warned) -> list[str]:
             _(
                 "The study states {false} and {right}, of all its banks' hold-outs in the month of its tables. Other "
                 "loans, seasons and years have other rates.",
-                false=share(found.point.false_alarms),
-                right=share(found.point.recall),
+                false=with_interval(found.point.false_alarms),
+                right=with_interval(found.point.recall),
             )
         )
     return out
-
-
-def share(found: Interval | None) -> str:
-    """A share with its interval."""
-    if found is None:
-        return "–"
-    return _("{value} ({low} to {high})", **{k: percent(v, 1) for k, v in found.model_dump().items()})
 
 
 def _fought(f: MonthFigures) -> list[Said]:
@@ -249,10 +242,10 @@ def area(found: BackTest) -> str:
     now, before, level = found.cohort.auc, found.before, 1 - found.level
     if now is None:
         return _("AUC: too few defaults to say.")
-    said = _interval(now.value, *now.interval(level))
+    said = interval(now.value, *now.interval(level))
     if before is None:
         return _("AUC {now}; that of development is not known here.", now=said)
-    then = _interval(before.value, *before.interval(level))
+    then = interval(before.value, *before.interval(level))
     p = None if found.fall is None else found.fall.p
     return _(
         "AUC {now}; in development, on the bank's own hold-out, {before}. Chance that it falls so without cause: {p}.",
@@ -260,10 +253,6 @@ def area(found: BackTest) -> str:
         before=then,
         p=chance(p),
     )
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    return _("{value} ({low} to {high})", value=f"{value:.3f}", low=f"{low:.3f}", high=f"{high:.3f}")
 
 
 def contest(found: Contest) -> str:

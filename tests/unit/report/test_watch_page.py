@@ -77,6 +77,13 @@ def test_warnings_stand_beside_what_was_stated(figures):
     assert "of those 5.2% (" in page and "The study states 5.0% (4.0% to 6.0%) and 80.0%" in page
     with speaking("zh"):
         assert "误报" in render_watch_page(more)
+    # What other pages say is not known is not known here either.
+    wide = {
+        "false_alarms": calm.warned[0].point.false_alarms,
+        "recall": Interval(value=1.0, low=0.0, high=1.0),
+    }
+    unsure = replace(calm.warned[0], point=calm.warned[0].point.model_copy(update=wide))
+    assert "not known (0.0% to 100.0%)" in watch_words.warned(unsure)[1]
     assert "false alarms" not in render_watch_page(figures)
 
 
@@ -117,6 +124,8 @@ def test_alerts_of_the_stock_stand_apart_from_new_ones(figures):
     ("signs", "said"),
     [
         ({"fall": 40, "months": 3, "without": "unconfirmed"}, "have confirmed its threshold"),
+        ({"fall": 40, "months": 3, "without": "untold"}, "has not told this bank the totals"),
+        ({"fall": 40, "months": 3, "without": "noise"}, "no threshold that keeps its rate of false alarms"),
         ({"fall": 40, "months": 3, "without": "edited"}, "of an edited card"),
         ({"fall": 40, "months": 3, "without": "later"}, "was named after it was begun"),
         ({"fall": None}, "No alert can be raised"),
