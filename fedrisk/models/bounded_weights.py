@@ -20,6 +20,7 @@ from scipy.optimize import nnls
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, Equations, Weights, cover, weighed
 from fedrisk.models.moment_posterior import likely_priors
+from fedrisk.models.semidefinite import symmetric_root
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ def bounded_weights(
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     if not len(matrix) or (matrix @ weights.mean >= 0).all():
         return weights
-    root = _root(posterior_covariance(equations))
+    root = symmetric_root(posterior_covariance(equations))
     mean = weights.mean + root @ least_distance(matrix @ root, -matrix @ weights.mean)
     return replace(weights, mean=mean, contributions=weighed(bases, curves, mean))
 
@@ -123,10 +124,4 @@ def least_distance(matrix: Floats, least: Floats) -> Floats:
     dual, _ = nnls(stacked, target, maxiter=50 * len(least) + 100)
     rest = stacked @ dual - target
     out: Floats = -rest[:-1] / rest[-1]
-    return out
-
-
-def _root(covariance: Floats) -> Floats:
-    value, vector = np.linalg.eigh((covariance + covariance.T) / 2)
-    out: Floats = (vector * np.sqrt(np.maximum(value, 0.0))) @ vector.T
     return out

@@ -33,6 +33,7 @@ from scipy.linalg import block_diag, cho_factor, cho_solve
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
+from fedrisk.models.semidefinite import semidefinite
 from fedrisk.models.smoothing import Smooth, prior_precision, shared_beliefs, shift_modes, smooth_log_odds
 from fedrisk.models.weight_priors import SLOPE, Candidate, agrees, candidate_priors, known_weights
 
@@ -528,9 +529,7 @@ def complete_gram(bases: Sequence[Floats], curves: Curves, gram: Floats) -> Floa
     out = (out + out.T) / 2
     for base, weight, a, b in zip(bases, curves.weight, at, at[1:], strict=False):
         out[a:b, a:b] = (base.T * (weight * curves.total)) @ base
-    value, vector = np.linalg.eigh(out)
-    psd: Floats = (vector * np.maximum(value, 0)) @ vector.T
-    return psd
+    return semidefinite(out)
 
 
 def few_positives(positives: float, features: int, least: float = FEW) -> bool:

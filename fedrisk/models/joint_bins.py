@@ -24,6 +24,8 @@ from scipy.special import ndtri
 
 from fedrisk.models.estimator import Curves, radii
 from fedrisk.models.score_moments import class_shares
+from fedrisk.models.semidefinite import semidefinite, symmetric_root
+from fedrisk.models.shape_rows import shrinking
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -154,7 +156,7 @@ class _Copula:
 
     def codes(self, correlation: Floats) -> list[Codes]:
         """Codes of all features, (2 DRAWN,) each, defaults first."""
-        number = self.normal @ _root(correlation)
+        number = self.normal @ symmetric_root(correlation)
         out: list[Codes] = []
         for j, (order, cuts) in enumerate(zip(self.order, self.cuts, strict=True)):
             out.append(np.concatenate([order[np.searchsorted(cut, number[:, j], "right")] for cut in cuts]))
@@ -170,7 +172,7 @@ class _Copula:
         for institution, radius in self.radii.items():
             places = np.flatnonzero(self.owner == institution).tolist()
             norm = np.sqrt(np.sum([self.norms[j][codes[j]] for j in places], axis=0))
-            out[:, places] = np.minimum(1.0, radius / np.maximum(norm, 1e-300))[:, None]
+            out[:, places] = shrinking(norm, radius)[:, None]
         return out
 
     def _leading(self, codes: Sequence[Codes]) -> Floats:
@@ -194,18 +196,10 @@ def _cuts(share: Floats) -> Floats:
 
 def _whole(correlation: Floats) -> Floats:
     """The nearest matrix without small eigenvalues, scaled to a diagonal of one."""
-    value, vector = np.linalg.eigh((correlation + correlation.T) / 2)
-    out = (vector * np.maximum(value, LEAST_ROOT)) @ vector.T
+    out = semidefinite(correlation, LEAST_ROOT)
     scale = np.sqrt(np.diag(out))
     scaled: Floats = out / np.outer(scale, scale)
     return scaled
-
-
-def _root(correlation: Floats) -> Floats:
-    """The symmetric square root, which is unique."""
-    value, vector = np.linalg.eigh(correlation)
-    out: Floats = (vector * np.sqrt(np.maximum(value, 0.0))) @ vector.T
-    return out
 
 
 def _kept(missed: Floats, noise: Floats, moment: Floats, bases: Sequence[Floats]) -> Floats:

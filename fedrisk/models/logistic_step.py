@@ -33,6 +33,7 @@ from fedrisk.models.estimator import (
     moment_equations,
 )
 from fedrisk.models.joint_bins import DrawnRows, drawn_rows
+from fedrisk.models.semidefinite import semidefinite
 from fedrisk.models.weight_priors import candidate_priors
 
 Floats = NDArray[np.float64]
@@ -105,8 +106,7 @@ def _step(
     at = float(weight.sum())
     centred = rows.shapes - (weight @ rows.shapes) / at
     design = (centred * weight[:, None]).T @ centred + at * rows.lacking
-    value, vector = np.linalg.eigh((design + design.T) / 2)
-    design = curves.total * (vector * np.maximum(value, 0.0)) @ vector.T
+    design = curves.total * semidefinite(design)
     expected = (rows.weight * (p - rate)) @ rows.shapes + at * rows.lacking @ mean
     # Means of columns by class are known: what drawn rows miss of them goes in at the class's mean probability.
     half = len(p) // 2

@@ -33,7 +33,7 @@ from scipy.special import expit, ndtri
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.estimator import Curves, LabelCounts, posterior_weights
-from fedrisk.models.shape_rows import radius_units
+from fedrisk.models.shape_rows import radius_units, shrinking
 
 Floats = NDArray[np.float64]
 Codes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
@@ -213,7 +213,7 @@ def pairs_sensitivity(radii_units: Sequence[int]) -> float:
 def clipped(rows: Floats, radius: float) -> Floats:
     """Rows of norm at most ``radius``."""
     norm = np.sqrt(np.square(rows).sum(1, keepdims=True))
-    out: Floats = rows * np.minimum(1.0, radius / np.maximum(norm, 1e-300))
+    out: Floats = rows * shrinking(norm, radius)
     return out
 
 

@@ -36,6 +36,15 @@ def radius_units(radius: float, fraction_bits: int) -> int:
     return units
 
 
+def shrinking(norm: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """By what clipping to a radius multiplies rows of such norms, in their shape.
+
+    >>> shrinking(np.array([0.0, 1.0, 4.0]), 2.0).tolist()
+    [1.0, 1.0, 0.5]
+    """
+    return np.minimum(1.0, radius / np.maximum(norm, 1e-300))
+
+
 def shape_rows(codes: Codes, bases: Sequence[Floats], radius: float, fraction_bits: int) -> NDArray[np.int64]:
     """One institution's shape rows in fixed point, each of integer norm at most radius 2^bits.
 
@@ -66,7 +75,7 @@ def shape_rows(codes: Codes, bases: Sequence[Floats], radius: float, fraction_bi
         stop = min(start + 65536, n)
         rows = np.concatenate([b[c[start:stop]] for c, b in zip(codes, bases, strict=True)], axis=1)
         norm = np.sqrt(np.square(rows).sum(1, keepdims=True))
-        scale = np.minimum(1.0, radius / np.maximum(norm, 1e-300)) * 2.0**fraction_bits
+        scale = shrinking(norm, radius) * 2.0**fraction_bits
         out[start:stop] = np.trunc(rows * scale).astype(np.int64)
     over = np.flatnonzero(np.square(out).sum(1) > limit**2)
     # Rounding of the floats above may leave a row too long; shrink it toward zero until the integers fit.
