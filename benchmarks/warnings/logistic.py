@@ -23,24 +23,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
 
-import portfolios
 from emulation import Emulated, Portfolio, emulate, figures
 from point_errors import covered, with_public_bins
+from portfolios import at_epsilon, from_config
 from recall import COLUMNS, FALSE_ALARMS, HOLDERS
-
-from fedrisk.institution import Institution, load_institution
 
 
 def warning_portfolio(root: Path) -> Portfolio:
     """Active borrowers of the development month with the label of the warning study."""
     os.environ["MONTH"] = "development"
-
-    def about(path: Path) -> Institution:
-        one = load_institution(path)
-        return one.about("distress") if one.kind == "bank" else one
-
-    portfolios.load_institution = about
-    return portfolios.from_config(root / "warning.toml")
+    return from_config(root / "warning.toml")
 
 
 def ready(data: Portfolio) -> Portfolio:
@@ -91,7 +83,7 @@ def main() -> None:
         chosen = ready(data) if columns == "ready" else data
         fixed = with_public_bins(chosen) if given.halves else chosen
         for epsilon in given.epsilon:
-            noisy = portfolios.at_epsilon(fixed, epsilon)
+            noisy = at_epsilon(fixed, epsilon)
             if given.halves:
                 print(columns, epsilon, halved(noisy, given.halves), flush=True)
                 continue
