@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 from fedrisk.alignment.ids import normalise
 from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE
-from fedrisk.analysis.watch.back_test import back_test
+from fedrisk.analysis.watch.back_testing import back_test
 from fedrisk.analysis.watch.common_shocks import shock_interval
 from fedrisk.analysis.watch.drift_alarms import Counted, drifted
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE
-from fedrisk.analysis.watch.back_test import BackTest
+from fedrisk.analysis.watch.back_testing import BackTest
 from fedrisk.analysis.watch.challenge import Contest
 from fedrisk.analysis.watch.drift_alarms import POWER, Drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures

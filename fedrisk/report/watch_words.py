@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 
 from fedrisk.analysis.stability import MOVED, STABLE, Stability
-from fedrisk.analysis.watch.back_test import BackTest
+from fedrisk.analysis.watch.back_testing import BackTest
 from fedrisk.analysis.watch.challenge import Contest
 from fedrisk.analysis.watch.drift_alarms import POWER, Drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fedrisk.analysis.validation.master_scale import DEFAULT_SCALE, MasterScale
-from fedrisk.analysis.watch.back_test import BackTest, BackTestRules, Cohort, back_test, cohort
+from fedrisk.analysis.watch.back_testing import BackTest, BackTestRules, Cohort, back_test, cohort
 from fedrisk.analysis.watch.challenge import Agreement, Contest, agreement, contest
 from fedrisk.analysis.watch.drift_alarms import Drifted, DriftRules, drifted
 from fedrisk.analysis.watch.month_figures import MonthFigures

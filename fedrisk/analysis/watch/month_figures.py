@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedrisk.analysis.plain import plain_values
-from fedrisk.analysis.watch.back_test import BackTest, Cohort
+from fedrisk.analysis.watch.back_testing import BackTest, Cohort
 from fedrisk.analysis.watch.challenge import Agreement, Contest
 from fedrisk.analysis.watch.drift_alarms import Drifted, DriftRules
 from fedrisk.analysis.watch.portfolio import Migrations, MonthRisk, Unscored

@@ -2,7 +2,7 @@
 
 A study states both for its threshold, with the interval that sampling and noise leave: of all its banks' hold-outs, in
 the month of its tables. At one bank, a year later, both may be others: loans are not those of all banks, seasons
-differ, and the population moves. Loans of one month are counted, as in a back-test (analysis/watch/back_test).
+differ, and the population moves. Loans of one month are counted, as in a back-test (analysis/watch/back_testing).
 """
 
 from dataclasses import asdict, dataclass

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedrisk.analysis.watch.back_test import back_test
+from fedrisk.analysis.watch.back_testing import back_test
 from fedrisk.analysis.watch.column_months import by_month
 from fedrisk.analysis.watch.drift_alarms import DriftRules
 from fedrisk.analysis.watch.warned import Warned

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 
 from fedrisk.analysis.validation.noisy_binomial import jeffreys_interval
-from fedrisk.analysis.watch.back_test import BackTestRules, back_test, cohort
+from fedrisk.analysis.watch.back_testing import BackTestRules, back_test, cohort
 from fedrisk.analysis.watch.challenge import agreement, contest
 from fedrisk.analysis.watch.common_shocks import shock_interval
 from fedrisk.analysis.watch.portfolio import migrations, month_risk
