@@ -165,14 +165,16 @@ def counted(stage: Stage, name: str) -> int:
         return int(book.execute("select coalesce(sum(number), 0) from scored").fetchone()[0])
 
 
-def at_work(stage: Stage) -> float:
-    """Seconds of processors that relay, holders and the bank's service have used so far."""
-    ticks = 0
+def at_work(stage: Stage) -> dict[str, float]:
+    """Seconds of processors that relay, holders and the bank's service have used so far, each."""
+    used = {}
     for name in ("operator", *MEMBERS):
+        ticks = 0
         for pid in below(stage.consortium.serving[name].process.pid):
             fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()
             ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        used[name] = ticks / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str, Any]:
@@ -197,12 +199,14 @@ def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str,
         raise SystemExit(said)
     content = json.loads(said[said.index("{") :])
     after_own = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after_own.ru_utime + after_own.ru_stime - own.ru_utime - own.ru_stime + at_work(stage) - worked
+    used = {name: round(there - worked[name], 2) for name, there in at_work(stage).items()}
+    used["watch"] = round(after_own.ru_utime + after_own.ru_stime - own.ru_utime - own.ru_stime, 2)
     after = {holder: counted(stage, holder) - before[holder] for holder in HOLDERS}
     scores = content["models"]["scores"]
     return {
         "seconds": seconds,
-        "cpu_s": used,
+        "cpu_s": sum(used.values()),
+        "cpu_by": used,
         "peak_mb": peak,
         "loans": scores["rows"],
         "codes": scores["codes"],

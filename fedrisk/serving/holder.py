@@ -157,7 +157,9 @@ class Holder:
                     mark=mark,
                     node=node,
                     entries=Entries(node),
-                    consents=Consents(node.institution.policy.serving, secret=self.book.secret),
+                    consents=Consents(
+                        node.institution.policy.serving, secret=self.book.secret, known=self.book.verified
+                    ),
                     data=CurrentData.reopened(
                         node.institution, store.path / "serving", None if found is None else found.data
                     ),
@@ -200,7 +202,8 @@ class Holder:
         rows = Rows(asked, setting.node.institution, setting.consents, now, agent=agent, scores=scores)
         values = rows.values(kind, question.part, setting.data, now)
         book = self.book
-        with book.question(now, setting.policy.serving.consent_days) as page:
+        serving = setting.policy.serving
+        with book.question(now, serving.consent_days, [r.key for r in serving.registers]) as page:
             kept = page.kept(asked.id)
             if kept is not None:
                 return kept, {}
