@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from fedrisk.alignment.ids import normalise
 from fedrisk.privacy.serving_policy import Register
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.serving.codes import OK
+from fedrisk.serving.ed25519 import signed
 
 LEEWAY: Final = 60
 """Seconds by which the clocks of register and holder may differ."""
@@ -190,11 +188,7 @@ def spelt(id: str) -> str:
 
 def _signed(token: str, key: str) -> bool:
     text, _, signature = token.rpartition(".")
-    try:
-        _public(key).verify(_decoded(signature), text.encode("ascii"))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return signed(bytes.fromhex(key), _decoded(signature), text.encode("ascii"))
 
 
 def _decoded(segment: str) -> bytes:
@@ -251,11 +245,6 @@ def _time(said: dict[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value < 1 << 40:
         raise Unfit("consent_form")
     return value
-
-
-@lru_cache(maxsize=64)
-def _public(key: str) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
 
 
 def _base64url(raw: bytes) -> str:
