@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -46,7 +47,7 @@ def main(count: int) -> dict[str, float]:
         made = 1e6 * (time.process_time() - start) / count
         key = register.key
     policy = ServingPolicy(registers=(Register(name="consents", key=key),))
-    asked = {"asker": "bank", "purpose": "credit_scoring", "now": time.time()}
+    asked: dict[str, Any] = {"asker": "bank", "purpose": "credit_scoring", "now": time.time()}
 
     def check(consents: Consents) -> None:
         for start in range(0, count, ROWS):

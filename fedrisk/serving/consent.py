@@ -6,7 +6,7 @@ checked together, so that what is of the question is done once.
 **Decided anew each time**: that the token has the one form, that a register which is pinned *now* signed it with a key
 that counts today, and that enterprise, bank, purpose, times and uses fit. **Not done twice** is the arithmetic of one
 signature: that a key signed a text stays so. A holder keeps a mark of both, an HMAC under a secret of its own
-(`Consents.mark`), and does not verify a signature again whose mark it has. A mark says nothing of the verdict, and
+(`_Marks`), and does not verify a signature again whose mark it has. A mark says nothing of the verdict, and
 nobody makes one without the secret.
 
 A token that was used up is found by the book, which counts by its digest (`book.Page.used_up`).
@@ -16,9 +16,8 @@ import contextlib
 import hmac
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from fedrisk.privacy.serving_policy import Register, ServingPolicy
 from fedrisk.secure.keystream import encode_fields
@@ -34,8 +33,7 @@ Known = Callable[[Collection[bytes]], set[bytes]]
 """Which of these marks are of signatures that were verified before (`book.Book.verified`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What was found of one consent.
 
     Attributes:
@@ -100,15 +98,6 @@ class Consents:
             for one, enterprise in zip((found[token] for token in tokens), enterprises, strict=True)
         ]
 
-    def mark(self, key: str, asker: str, token: str) -> bytes:
-        """Of a key that signed a token: HMAC-SHA256 (RFC 2104) of the key, of who showed it, and of its very bytes.
-
-        By the asker another bank that got hold of a token cannot tell from the time of an answer whether it was shown
-        here before.
-        """
-        parts = (bytes.fromhex(key), asker.encode(), token.encode("ascii"))
-        return hmac.digest(self._secret, encode_fields(b"fedrisk verified token v1", *parts), "sha256")
-
     def _noted(self, text: str) -> Checked:
         if not text.strip():
             return Checked("consent_missing")
@@ -121,6 +110,7 @@ class Consents:
         """What registers signed, or the code of its fault, by token: each once, and no signature that is known."""
         day = datetime.fromtimestamp(now, UTC).date()
         registers = [r for r in self._serving.registers if r.until is None or day <= r.until]
+        marks = {r.key: _Marks(self._secret, r.key, asker) for r in registers}
         out: dict[str, _Signed | str] = {}
         read: dict[str, list[_Tried]] = {}
         for text in dict.fromkeys(tokens):
@@ -129,13 +119,27 @@ class Consents:
             except Unfit as unfit:
                 out[text] = unfit.code if text.strip() else "consent_missing"
             else:
-                read[text] = [_Tried(token, r, self.mark(r.key, asker, text)) for r in token.keys(registers)]
+                read[text] = [_Tried(token, r, marks[r.key].of(text)) for r in token.keys(registers)]
         known = self._known([one.mark for tried in read.values() for one in tried])
         return out | {text: _first(tried, known) for text, tried in read.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
+class _Marks:
+    """Marks of tokens under one key that one bank shows: HMAC-SHA256 (RFC 2104) of key, bank, and a token's very bytes.
+
+    By the bank another one that got hold of a token cannot tell from the time of an answer whether it was shown before.
+    """
+
+    def __init__(self, secret: bytes, key: str, asker: str) -> None:
+        self._secret = secret
+        # Each part after its length and the token last, so that no two triples are written alike.
+        self._start = encode_fields(b"fedrisk verified token v1", bytes.fromhex(key), asker.encode())
+
+    def of(self, token: str) -> bytes:
+        return hmac.digest(self._secret, self._start + token.encode(), "sha256")
+
+
+class _Tried(NamedTuple):
     """A token beside a pinned key that it names."""
 
     token: Token
@@ -143,8 +147,7 @@ class _Tried:
     mark: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
+class _Signed(NamedTuple):
     """What a register signed. mark: empty where it was known already."""
 
     claims: Claims

@@ -16,9 +16,8 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fedrisk.alignment.ids import normalise
 from fedrisk.privacy.serving_policy import Register
@@ -38,7 +37,7 @@ _GROUPS: Final = "(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[A
 _COMPACT: Final = re.compile(
     rf"((?=[^.]{{2,700}}\.){_GROUPS})\.((?=[^.]{{2,4000}}\.){_GROUPS})\.([A-Za-z0-9_-]{{85}}[AQgw])"
 )
-_ALPHABET: Final = str.maketrans("-_", "+/")
+_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
 _MOST_BRACKETS = 64
 _LEAST_ID = 8
 _TYPES = ("jwt", "consent+jwt")
@@ -52,8 +51,7 @@ class Unfit(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """What a register signed. start, end: seconds since 1970."""
 
     register: str
@@ -68,19 +66,23 @@ class Claims:
 
     def mismatch(self, enterprise: str, asker: str, purpose: str, now: float, longest: int) -> str:
         """Code of the first thing that does not fit, or "". longest: seconds of validity that are taken."""
-        faults = (
-            ("consent_bank", self.bank != asker),
-            ("consent_enterprise", spelt(enterprise) != self.enterprise),
-            ("consent_purpose", self.purpose != purpose),
-            ("consent_early", now < max(self.issued, self.start) - LEEWAY),
-            ("consent_expired", now >= self.end + LEEWAY),
-            ("consent_long", self.end - min(self.issued, self.start) > longest),
-        )
-        return next((code for code, found in faults if found), OK)
+        if self.bank != asker:
+            return "consent_bank"
+        if spelt(enterprise) != self.enterprise:
+            return "consent_enterprise"
+        if self.purpose != purpose:
+            return "consent_purpose"
+        return self._out_of_time(now, longest)
+
+    def _out_of_time(self, now: float, longest: int) -> str:
+        if now < max(self.issued, self.start) - LEEWAY:
+            return "consent_early"
+        if now >= self.end + LEEWAY:
+            return "consent_expired"
+        return "consent_long" if self.end - min(self.issued, self.start) > longest else OK
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token of the right form that nobody has verified yet: whatever it says, anybody may have written.
 
     text: of the token; said: its payload; register, kid: that it names.
@@ -193,7 +195,7 @@ def _signed(token: str, key: str) -> bool:
 
 def _decoded(segment: str) -> bytes:
     """Bytes of a segment whose form was looked at before."""
-    return binascii.a2b_base64(segment.translate(_ALPHABET) + "=" * (-len(segment) % 4))
+    return binascii.a2b_base64(segment.encode().translate(_ALPHABET) + b"=" * (-len(segment) % 4))
 
 
 @lru_cache(maxsize=64)

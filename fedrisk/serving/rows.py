@@ -73,9 +73,10 @@ class Rows:
     def refused(self) -> dict[int, str]:
         """Code by row: that of the first of its ids that is refused."""
         out: dict[int, str] = {}
-        for row, code in zip(self._row_of.tolist(), self._codes, strict=True):
-            if code:
-                out.setdefault(row, code)
+        if any(self._codes):
+            for row, code in zip(self._row_of.tolist(), self._codes, strict=True):
+                if code:
+                    out.setdefault(row, code)
         return out
 
     @property
@@ -153,4 +154,6 @@ class Rows:
     def _allowed(self) -> list[int]:
         """Places of ids in rows none of whose ids is refused."""
         refused = self.refused
+        if not refused:
+            return list(range(len(self._codes)))
         return [k for k, row in enumerate(self._row_of.tolist()) if row not in refused]

@@ -1,7 +1,7 @@
 """Marks of consent tokens whose signature a holder has verified, in its book: the same one is not verified again.
 
 A mark is an HMAC under a secret of the institution, of the key that signed, the bank that showed the token, and the
-token's bytes (`consent.Consents.mark`). It stands for a fact that does not change, that this key signed these bytes,
+token's bytes (`consent.Consents`). It stands for a fact that does not change, that this key signed these bytes,
 and for nothing else: whether the key counts, and whether the token holds, is decided anew each time. It proves itself:
 a row that somebody wrote without the secret, or that a disk spoilt, is found by no token. Rows that are lost cost time
 alone.
