@@ -104,6 +104,7 @@ class Book:
         self._lock = threading.RLock()
         self._swept = 0
         self._marks: list[str] = []
+        self._verified = verified_tokens.VerifiedTokens()
 
     @classmethod
     def open(cls, folder: Path, begin: Callable[[], None]) -> "Book":
@@ -160,7 +161,7 @@ class Book:
     def verified(self, marks: Collection[bytes]) -> set[bytes]:
         """Which of these marks are of consents whose signature was verified before (`verified_tokens`)."""
         with self._lock, _guarded(self._folder):
-            return verified_tokens.known(self._connection, marks)
+            return self._verified.known(self._connection, marks)
 
     @contextlib.contextmanager
     def question(
@@ -207,7 +208,7 @@ class Book:
         # Never sooner than after a year: a policy may be short for a while.
         c.execute("delete from consent where time < ?", (now - (max(consent_days, 366) + 31) * DAY,))
         # By then a token that was verified at that time has expired.
-        verified_tokens.sweep(c, now - consent_days * DAY, keys)
+        self._verified.sweep(c, now - consent_days * DAY, keys)
 
 
 class Page:
@@ -327,6 +328,8 @@ def _prepare(connection: sqlite3.Connection, begin: Callable[[], None]) -> None:
     """Make the tables; drop keys where the book is new or the machine was started since."""
     boot = _boot()
     connection.execute("pragma journal_mode = wal")
+    # A thousand rows of a question lie on as many pages.
+    connection.execute("pragma cache_size = -32768")
     connection.execute(f"pragma synchronous = {'normal' if boot else 'full'}")
     connection.execute("begin immediate")
     try:

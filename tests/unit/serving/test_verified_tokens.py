@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.privacy.serving_policy import Register, ServingPolicy
-from fedrisk.serving import consent, verified_tokens
+from fedrisk.serving import consent
 from fedrisk.serving.book import DAY, Book
 from fedrisk.serving.consent import Consents
 
@@ -206,11 +206,21 @@ def test_marks_go_with_age_and_with_their_key(book):
 def test_marks_stay_few(book):
     for k in range(10):
         put(book, marks_of(10, 10 * k), NOW + k)
-    verified_tokens.sweep(book._connection, 0, None, most=100)
-    assert len(book.verified(marks_of(100))) == 100
-    verified_tokens.sweep(book._connection, 0, None, most=80)
-    # 20 too many, and an eighth more.
-    assert book.verified(marks_of(100)) == set(marks_of(70, 30))
+    for most, left in ((100, 100), (85, 80), (80, 80), (5, 0)):
+        book._verified.sweep(book._connection, 0, None, most=most)
+        assert book.verified(marks_of(100)) == set(marks_of(left, 100 - left))
+
+
+def test_marks_of_another_process_are_known_and_forgotten(book, tmp_path):
+    other = Book.open(tmp_path / "serving", lambda: None)
+    first, second = marks_of(2)
+    put(book, [first])
+    put(other, [second])
+    assert book.verified([first, second]) == other.verified([first, second]) == {first, second}
+    put(other, [], NOW + 301, keys=[STRANGE])
+    put(book, [], NOW + 301)
+    assert book.verified([first, second]) == other.verified([first, second]) == set()
+    other.close()
 
 
 @pytest.mark.parametrize("rows", [[b""], [b"x" * 32], [GOOD.encode()], [MARK[:-1] + b"x"]])
@@ -221,10 +231,9 @@ def test_rows_that_somebody_else_wrote_are_found_by_no_token(book, counted, rows
     assert len(counted) == 2
 
 
-def test_neither_token_nor_key_nor_id_is_written_down(book, tmp_path):
+def test_neither_token_nor_id_is_written_down(book, tmp_path):
     put(book, [MARK])
     book.close()
     raw = b"".join(file.read_bytes() for file in (tmp_path / "serving").iterdir())
     assert MARK in raw
-    parts = (*GOOD.split("."), ID, "0f3a", PINNED)
-    assert not [part for part in parts if part.encode() in raw]
+    assert not [part for part in (*GOOD.split("."), ID, "0f3a") if part.encode() in raw]
