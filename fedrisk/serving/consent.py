@@ -21,10 +21,9 @@ from typing import Final, NamedTuple
 
 from fedrisk.privacy.serving_policy import Register, ServingPolicy
 from fedrisk.secure.keystream import encode_fields
+from fedrisk.serving.book import DAY
 from fedrisk.serving.codes import OK
 from fedrisk.serving.consent_token import Claims, Token, Unfit, segments
-
-DAY: Final = 86_400
 
 MOST_REFERENCE: Final = 200
 """Most letters of a reference."""
@@ -81,7 +80,9 @@ class Consents:
         always: bool = False,
         scores: bool = True,
     ) -> list[Checked]:
-        """Whether a consent holds for each enterprise, for this bank and purpose at this time; never raises.
+        """Whether a consent holds for each enterprise, for this bank and purpose at this time.
+
+        Raises nothing but what ``known`` raises.
 
         always: a token has to come, whatever the policy asks for. scores: whether it is asked for scores. enterprises:
         as the bank wrote them or as the dictionary spells them, which is compared alike.
@@ -108,8 +109,7 @@ class Consents:
 
     def _signed(self, tokens: Iterable[str], asker: str, now: float) -> "dict[str, _Signed | str]":
         """What registers signed, or the code of its fault, by token: each once, and no signature that is known."""
-        day = datetime.fromtimestamp(now, UTC).date()
-        registers = [r for r in self._serving.registers if r.until is None or day <= r.until]
+        registers = self._serving.registers_on(datetime.fromtimestamp(now, UTC).date())
         marks = {r.key: _Marks(self._secret, r.key, asker) for r in registers}
         out: dict[str, _Signed | str] = {}
         read: dict[str, list[_Tried]] = {}

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,8 @@ class Holder:
         values = rows.values(kind, question.part, setting.data, now)
         book = self.book
         serving = setting.policy.serving
-        with book.question(now, serving.consent_days, [r.key for r in serving.registers]) as page:
+        keys = [r.key for r in serving.registers_on(datetime.fromtimestamp(now, UTC).date())]
+        with book.question(now, serving.consent_days, keys) as page:
             kept = page.kept(asked.id)
             if kept is not None:
                 return kept, {}
