@@ -66,13 +66,20 @@ def show_list(name: str, found: "Sequence[tuple[ModelPart, State]]") -> None:
 
 
 def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str]) -> dict[str, Any]:
-    """Everything that is shown of a model, as plain values. bits: most that a score tells of an enterprise."""
+    """Everything that is shown of a model, as plain values.
+
+    bits: most that one answer, or one month of an index, tells of an enterprise, all its sums of points and the ages of
+    records together; bits_of_a_sum and bits_of_ages: of these alone. None of what gives no points.
+    """
+    from fedrisk.models.told_bits import ages_rule, told_bits
+
     columns = [
         {"column": b["column"], "kind": b["kind"], "bins": len(p), "least": min(p), "most": max(p)}
         | {"readable": part.readable[k] if k < len(part.readable) else None}
         for k, (b, p) in enumerate(zip(part.bins, part.points, strict=True))
     ]
     serving = node.institution.policy.serving
+    told = told_bits(part, ages_rule(part, node.name, serving.ages))
     return {
         "institution": node.name,
         **summary_of(part, state),
@@ -85,7 +92,9 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "themes": [one.name for one in part.sums],
         "warning": None if part.warning is None else part.warning.to_dict(),
         "no_warning": _no_warning(node, part),
-        "bits": None if part.values is None else math.log2(part.values),
+        "bits": None if told is None else told.answer,
+        "bits_of_a_sum": None if part.values is None else math.log2(part.values),
+        "bits_of_ages": None if told is None else told.ages,
         "index": None
         if part.index is None
         else {
@@ -197,7 +206,7 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 sums=len(part.sums),
                 names=names,
                 values=part.values,
-                bits=content["bits"],
+                bits=content["bits_of_a_sum"],
             )
         )
     elif part.values is not None:
@@ -206,7 +215,16 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 "a bank sees the sum of all holders' points, which takes at most {values} values: a score tells it "
                 "{bits:.1f} bits of an enterprise at most, and again whenever the data have changed",
                 values=part.values,
-                bits=content["bits"],
+                bits=content["bits_of_a_sum"],
+            )
+        )
+    if content["bits_of_ages"]:
+        lines.append(
+            _(
+                "where all {members} members say so (policy.serving.ages), it sees with each score how many of them "
+                "have a fresh, an aging, an old or no record: {bits:.1f} bits more",
+                members=len(part.holders),
+                bits=content["bits_of_ages"],
             )
         )
     if part.given is not None:
@@ -237,6 +255,15 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 consent_words=retold(content["consent_words"]),
                 per_day=content["per_day"],
                 per_enterprise=content["per_enterprise"],
+            )
+        )
+        lines.append(
+            _(
+                "so this model tells each bank at most {total:,.0f} bits of an enterprise in 30 days: {number} times "
+                "{bits:.1f}",
+                total=math.ceil(content["per_enterprise"] * content["bits"]),
+                number=content["per_enterprise"],
+                bits=content["bits"],
             )
         )
     lines += _index_lines(part, content)
