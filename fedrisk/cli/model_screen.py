@@ -227,36 +227,47 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 bits=content["bits_of_ages"],
             )
         )
-    if part.given is not None:
-        shared = _("hidden among the others'") if len(part.holders) > 1 else _("seen by the bank as it is")
-        if own := [one for one in part.sums if one.features]:
-            numbers = _(" and ").join(
-                _("{values} for {name}", values=len(set(one.values)), name=one.name) for one in own
-            )
-            lines.append(
-                _(
-                    "of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the "
-                    "bank sees its number as it is",
-                    numbers=numbers,
-                )
-            )
-        else:
-            lines.append(
-                _(
-                    "of this holder it has one of {given} numbers, {shared}",
-                    given=len(content["given"]),
-                    shared=shared,
-                )
-            )
+    lines += _of_this_holder(part, content)
+    lines += _index_lines(part, content)
+    lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
+    return lines
+
+
+def _of_this_holder(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
+    """What a bank is told of this holder, how often, and what that comes to; nothing at a bank."""
+    if part.given is None:
+        return []
+    lines = []
+    shared = _("hidden among the others'") if len(part.holders) > 1 else _("seen by the bank as it is")
+    if own := [one for one in part.sums if one.features]:
+        numbers = _(" and ").join(
+            _("{values} for {name}", values=len(set(one.values)), name=one.name) for one in own
+        )
         lines.append(
             _(
-                "consent: {consent_words}; at most {per_day:,} enterprises a day for each bank, and "
-                "{per_enterprise} times the same one in 30 days",
-                consent_words=retold(content["consent_words"]),
-                per_day=content["per_day"],
-                per_enterprise=content["per_enterprise"],
+                "of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the "
+                "bank sees its number as it is",
+                numbers=numbers,
             )
         )
+    else:
+        lines.append(
+            _(
+                "of this holder it has one of {given} numbers, {shared}",
+                given=len(content["given"]),
+                shared=shared,
+            )
+        )
+    lines.append(
+        _(
+            "consent: {consent_words}; at most {per_day:,} enterprises a day for each bank, and "
+            "{per_enterprise} times the same one in 30 days",
+            consent_words=retold(content["consent_words"]),
+            per_day=content["per_day"],
+            per_enterprise=content["per_enterprise"],
+        )
+    )
+    if content["bits"] is not None:
         lines.append(
             _(
                 "so this model tells each bank at most {total:,.0f} bits of an enterprise in 30 days: {number} times "
@@ -266,8 +277,6 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 bits=content["bits"],
             )
         )
-    lines += _index_lines(part, content)
-    lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
     return lines
 
 
