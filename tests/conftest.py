@@ -30,6 +30,13 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
 pytest.register_assert_rewrite("support")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What is looked at for tests, in the package as well."""
+    from support import collecting
+
+    config.pluginmanager.register(collecting)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test that is marked ``sampled(n)``, every n-th case stays, beginning with the first; the rest are ``long``."""
