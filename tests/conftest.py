@@ -250,7 +250,16 @@ def tiny_writer() -> Callable[..., Consortium]:
 
 
 @pytest.fixture
-def write_consortium(tmp_path: Path, fedrisk_home: Path) -> Callable[..., Consortium]:
+def quick_own_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two folds and few rounds for what a bank fits for itself after a study: a fifth of a small study's time."""
+    from fedrisk.models.champion import fit_champion
+
+    monkeypatch.setitem(fit_champion.__kwdefaults__, "max_rounds", 10)
+    monkeypatch.setattr("fedrisk.models.personal.FOLDS", 2)
+
+
+@pytest.fixture
+def write_consortium(tmp_path: Path, fedrisk_home: Path, quick_own_models: None) -> Callable[..., Consortium]:
     """Writes a tiny consortium of the wanted kind below tmp_path."""
     return lambda **how: write_tiny(tmp_path / "consortium", **how)
 

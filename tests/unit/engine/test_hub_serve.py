@@ -43,7 +43,9 @@ def test_a_worker_that_dies_is_started_again_and_ends_with_the_hub(tmp_path):
     assert not (home.path / SOCKET).exists()
 
 
-def test_a_killed_hub_leaves_nothing_that_keeps_the_next_from_starting_and_there_is_one_for_a_folder(tmp_path):
+def test_a_killed_hub_leaves_nothing_that_keeps_the_next_from_starting_and_there_is_one_for_a_folder(
+    tmp_path,
+):
     home = hub_home(tmp_path / "home")
     with serving(home, ["true"]) as process:
         process.kill()
