@@ -33,8 +33,20 @@ FIVE_FOLDS = (
 """Modules that are about a bank's own models, or that compare what several processes made."""
 
 WITHOUT_OWN_MODELS = (
-    *("test_bad_input", "test_books", "test_calibrated_card", "test_check_is_right", "test_controls_in_a_study"),
-    *("test_disclosure_tables", "test_divergence", "test_external_score", "test_kill_matrix", "test_lying_hub"),
+    *(
+        "test_bad_input",
+        "test_books",
+        "test_calibrated_card",
+        "test_check_is_right",
+        "test_controls_in_a_study",
+    ),
+    *(
+        "test_disclosure_tables",
+        "test_divergence",
+        "test_external_score",
+        "test_kill_matrix",
+        "test_lying_hub",
+    ),
     *("test_memory", "test_no_label", "test_one_store", "test_out_of_time", "test_proposals"),
     *("test_requests_again", "test_roles", "test_rollback", "test_rosters", "test_versions"),
 )
