@@ -38,8 +38,8 @@ class Register(BaseModel):
     def _of_a_signer(self) -> "Register":
         if weak(bytes.fromhex(self.key)):
             raise ValueError(
-                f"policy.serving.registers: the key of {self.name} is none that a register has, since anybody could "
-                "sign under it, or nobody; ask the register for its key by telephone and put that in"
+                "key is none that a register has, since anybody could sign under it, or nobody; ask the register for "
+                "its key by telephone and put that in"
             )
         return self
 
