@@ -6,7 +6,7 @@ from fedrisk.analysis.card_sums import CardSums
 from fedrisk.analysis.feature_figures import column_values, divergence, stability
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 
 SHAPES = ("rising", "peak", "tail", "rare")
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts, fit_calibration
+from fedrisk.models.curves import fit_curves, shape_bases
 from fedrisk.models.directions import follow_directions
-from fedrisk.models.estimator import LabelCounts, fit_curves, posterior_weights, shape_bases
+from fedrisk.models.estimator import posterior_weights
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import FACTOR, Scorecard
 from fedrisk.study_members import BANK

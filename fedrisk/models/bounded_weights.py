@@ -18,7 +18,8 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, Equations, Weights, cover, weighed
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import Equations, Weights, cover, weighed
 from fedrisk.models.moment_posterior import likely_priors
 from fedrisk.models.semidefinite import symmetric_root
 

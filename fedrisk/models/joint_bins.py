@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fedrisk.models.estimator import Curves, radii
+from fedrisk.models.curves import Curves, radii
 from fedrisk.models.score_moments import class_shares
 from fedrisk.models.semidefinite import semidefinite, symmetric_root
 from fedrisk.models.shape_rows import shrinking

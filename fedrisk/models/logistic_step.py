@@ -25,14 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from fedrisk.models.estimator import (
-    Curves,
-    Equations,
-    LabelCounts,
-    average_weights,
-    moment_equations,
-)
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import Equations, average_weights, moment_equations
 from fedrisk.models.joint_bins import DrawnRows, drawn_rows
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.semidefinite import semidefinite
 from fedrisk.models.weight_priors import candidate_priors
 

@@ -27,8 +27,9 @@ from scipy.special import expit, logit, ndtr, ndtri
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
+from fedrisk.models.curves import Curves
 from fedrisk.models.directions import make_monotone
-from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.point_errors import ROUNDING, point_errors
 from fedrisk.models.scale import STANDARD, Scale
 from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds

@@ -26,19 +26,11 @@ from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.bounded_weights import Bound, bounded_curves, bounded_weights
 from fedrisk.models.calibration import Calibration, ScoreCounts, fit_calibration
+from fedrisk.models.curves import Curves, radii, shape_bases, stronger_half
 from fedrisk.models.directions import follow_directions
-from fedrisk.models.estimator import (
-    Curves,
-    LabelCounts,
-    few_positives,
-    moment_equations,
-    radii,
-    shape_bases,
-    stronger_half,
-    weights_from,
-    with_known,
-)
+from fedrisk.models.estimator import moment_equations, weights_from
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
+from fedrisk.models.label_counts import LabelCounts, few_positives, with_known
 from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.models.memory import Remembered, remember_counts
 from fedrisk.models.point_errors import contribution_errors

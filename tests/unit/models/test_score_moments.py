@@ -8,7 +8,8 @@ from scipy.special import expit
 
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, with_known
+from fedrisk.models.curves import Curves, fit_curves
+from fedrisk.models.label_counts import LabelCounts, with_known
 from fedrisk.models.score_moments import (
     CORRELATION,
     class_shares,

@@ -15,7 +15,8 @@ from fedrisk.metrics import auc, from_histogram
 from fedrisk.models import scorecard as sc
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
-from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.curves import Curves
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.score_moments import CORRELATION, first_calibration, score_moments
 
 LOG2 = math.log(2)
