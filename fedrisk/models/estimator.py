@@ -20,13 +20,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag, cho_factor, cho_solve
+from scipy.linalg import block_diag
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.curves import Curves
 from fedrisk.models.label_counts import LabelCounts
+from fedrisk.models.prior_evidence import Covers, Equations, weights_by_prior
 from fedrisk.models.semidefinite import semidefinite
-from fedrisk.models.weight_priors import SLOPE, Candidate, agrees, candidate_priors, known_weights
+from fedrisk.models.weight_priors import SLOPE, agrees, candidate_priors, known_weights
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def posterior_weights(
 
 def weights_from(e: Equations, bases: Sequence[Floats], curves: Curves) -> Weights:
     """Weights of the shape columns by their equations, and the contributions that they make."""
-    mean, _, covariance, freedom = average_weights(e)
+    mean, covariance, freedom = average_weights(e)
     if len(curves.freedom):
         freedom += SLOPE * float(mean[e.first] @ curves.freedom)
     return Weights(weighed(bases, curves, mean), mean, covariance, freedom)
@@ -87,30 +88,6 @@ def weighed(bases: Sequence[Floats], curves: Curves, weights: Floats) -> tuple[F
     at = _offsets(bases)
     parts = [b @ weights[i:k] for b, i, k in zip(bases, at, at[1:], strict=False)]
     return tuple(p - float(w @ p) for p, w in zip(parts, curves.weight, strict=True))
-
-
-class Equations(NamedTuple):
-    """moment = design d + noise, for the weights d of all M shape columns; all in sums over the training rows.
-
-    design: h times the Gram matrix, (M, M); also the covariance that sampling gives the moment. gram_noise: variance of
-    its entries, (M, M). moment: of labels and columns, (M,). moment_noise: covariance that the counts' noise gives it.
-    first: (M,), which columns are the curves themselves. known: weights that a card from elsewhere would have, (M,);
-    None where no card is known.
-    """
-
-    design: Floats
-    gram_noise: Floats
-    moment: Floats
-    moment_noise: Floats
-    first: NDArray[np.bool_]
-    known: Floats | None = None
-
-    @property
-    def moment_cost(self) -> Floats:
-        """What a squared weight adds to the noise of the moment, in units of its variance, (M,)."""
-        own = np.maximum(np.diag(self.design + self.moment_noise), 1e-9)
-        cost: Floats = (self.gram_noise / own[:, None]).sum(0)
-        return cost
 
 
 def moment_equations(
@@ -148,49 +125,32 @@ def _moment_noise(base: Floats, counts: LabelCounts, feature: int) -> Floats:
 
 
 class Averaged(NamedTuple):
-    """Weights averaged over candidate priors, (M,), each prior's share of the evidence, and what errors follow from.
+    """Weights averaged over candidate priors, (M,), and what their errors follow from.
 
     covariance: (M, M). freedom: effective number of parameters, the trace of what fits the moment (Hastie & Tibshirani
     1990).
     """
 
     mean: Floats
-    share: Floats
     covariance: Floats
     freedom: float
 
 
-def average_weights(e: Equations, candidates: Sequence[Candidate] | None = None) -> Averaged:
+def average_weights(e: Equations) -> Averaged:
     """Weights of all shape columns, averaged over the candidate priors by their evidence, and their covariance."""
-    candidates = candidate_priors(e.first, e.known) if candidates is None else candidates
-    evidences, means = [], []
-    for prior, expected, belief in candidates:
-        factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
-        residual = e.moment - e.design @ expected
-        solved = cho_solve(factor, residual)
-        evidences.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()) + belief)
-        means.append(expected + prior * (e.design @ solved))
-    share = np.exp(np.array(evidences) - max(evidences))
-    share /= share.sum()
-    mean = share @ np.array(means)
-    gain = np.zeros_like(e.design)
-    for (prior, expected, _), likely in zip(candidates, share, strict=True):
+    candidates, covers = candidate_priors(e.first, e.known), Covers(e)
+    share, means = weights_by_prior(e, covers, candidates)
+    mean = share @ means
+    # The sum of share * prior * design @ inverse, with the prior's two numbers taken out of the product.
+    curves, modes = np.zeros_like(e.design), np.zeros_like(e.design)
+    for candidate, likely in zip(candidates, share, strict=True):
         if likely > LIKELY:
-            factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
-            gain += likely * cho_solve(factor, e.design * prior).T
+            inverse = covers.inverse(candidate)
+            curves += likely * candidate.curves * inverse
+            modes += likely * candidate.modes * inverse
+    gain = np.where(e.first[:, None], e.design @ curves, e.design @ modes)
     noise = e.design + e.moment_noise + np.diag(e.gram_noise @ mean**2)
-    return Averaged(mean, share, gain @ noise @ gain.T, float((gain * e.design.T).sum()))
-
-
-def cover(
-    design: Floats, gram_noise: Floats, moment_noise: Floats, prior: Floats, expected: Floats
-) -> tuple[Floats, bool]:
-    """Cholesky factor of the moment's covariance under one prior."""
-    noise = np.diag(gram_noise @ (expected**2 + prior) + 1e-6)
-    factor: tuple[Floats, bool] = cho_factor(
-        (design * prior) @ design + design + moment_noise + noise, lower=True
-    )
-    return factor
+    return Averaged(mean, covariance=gain @ noise @ gain.T, freedom=float((gain * e.design.T).sum()))
 
 
 def complete_gram(bases: Sequence[Floats], curves: Curves, gram: Floats) -> Floats:
