@@ -23,13 +23,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from fedrisk.models.curves import Curves
 from fedrisk.models.estimator import moment_equations
 from fedrisk.models.joint_bins import DrawnRows, drawn_rows, second_moment
 from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.prior_evidence import Covers, Equations, weights_by_prior
+from fedrisk.models.rate_level import at_rate
 from fedrisk.models.semidefinite import semidefinite
 from fedrisk.models.weight_priors import Candidate, candidate_priors
 
@@ -102,7 +102,7 @@ def _step(
 ) -> tuple[float, Equations]:
     """Newton's linear equations about weights ``mean``, and the level at which the mean probability is the rate."""
     rate, score = curves.rate, rows.shapes @ mean
-    level, p = _levelled(score, rows.weight, rate, level)
+    level, p = at_rate(score, rate, rows.weight, level)
     weight = rows.weight * p * (1 - p)
     at = float(weight.sum())
     middle = weight @ rows.shapes
@@ -116,15 +116,3 @@ def _step(
         expected += float(rows.weight[part].sum()) * (float(p[part].mean()) - rate) * missed
     moment = e.moment - curves.total * expected + design @ mean
     return level, e._replace(design=design, moment=moment)
-
-
-def _levelled(score: Floats, weight: Floats, rate: float, level: float) -> tuple[float, Floats]:
-    """The level at which the mean probability is the rate, and the probabilities, by Newton's method."""
-    p = expit(level + score)
-    for _ in range(60):
-        step = float(np.clip((weight @ p - rate) / max(float(weight @ (p * (1 - p))), 1e-12), -1.0, 1.0))
-        level -= step
-        p = expit(level + score)
-        if abs(step) < 1e-12:
-            break
-    return level, p
