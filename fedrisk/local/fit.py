@@ -14,6 +14,7 @@ from fedrisk.models.calibration import ScoreCounts, fit_calibration
 from fedrisk.models.curves import fit_curves, shape_bases
 from fedrisk.models.directions import follow_directions
 from fedrisk.models.estimator import posterior_weights
+from fedrisk.models.fitted_card import card_from_weights
 from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import FACTOR, Scorecard
@@ -49,7 +50,7 @@ def fit_local_card(
     gram = (rows.T * weight) @ rows
     weights = posterior_weights(bases, counts, curves, gram, np.zeros_like(gram))
     errors = contribution_errors(curves, bases, weights)
-    card = Scorecard.from_weights(
+    card = card_from_weights(
         name,
         bins,
         follow_directions(bins, weights.contributions, errors),
