@@ -33,7 +33,7 @@ from fedrisk.metrics import auc
 from fedrisk.models import encoder as en
 from fedrisk.models.binning import Bins
 from fedrisk.models.curves import fit_curves, radii, shape_bases
-from fedrisk.models.estimator import fit_weights
+from fedrisk.models.estimator import posterior_weights
 from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, scaled
 from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.series import Series
@@ -154,7 +154,8 @@ def scorecard(
     gram = psi.T @ psi
     noise_sd = np.sqrt(2) * sum(r * r for r in limits.values()) / np.sqrt(2) / (mu * np.sqrt(SHARES["gram"]))
     noise = np.triu(rng.normal(size=gram.shape), 1) * noise_sd
-    fit = fit_weights(bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2))
+    sums = bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2)
+    fit = posterior_weights(*sums).contributions
     return auc(y[~train], sum(f[c[~train]] for f, c in zip(fit, codes, strict=True)))
 
 

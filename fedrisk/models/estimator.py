@@ -53,13 +53,6 @@ class Weights:
     freedom: float = 0.0
 
 
-def fit_weights(
-    bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
-) -> tuple[Floats, ...]:
-    """Log-odds contributions per feature and bin: those of :func:`posterior_weights`."""
-    return posterior_weights(bases, counts, curves, gram, gram_variance).contributions
-
-
 def posterior_weights(
     bases: Sequence[Floats], counts: LabelCounts, curves: Curves, gram: Floats, gram_variance: Floats
 ) -> Weights:

@@ -293,7 +293,7 @@ def _designed(
     weight = probability * (1 - probability)
     places = tuple(combinations(range(len(own)), 2))
     tables = tuple(_table(codes, weight, ranks, i, j) for i, j in places)
-    radius = CLIP * math.sqrt(len(places))
+    radius = pair_radius(len(places))
     scale = curves.total * _known(curves) / DRAWN
     design = PairDesign(
         own,

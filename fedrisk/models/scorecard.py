@@ -277,14 +277,6 @@ class Scorecard(ScoreSpread):
         """Log-odds of default that scores stand for by the card's scale, in the shape of ``score``."""
         return self.scale.log_odds(score)
 
-    def band_edges(self, institution: str, k: int) -> tuple[int, ...]:
-        """Public inner edges, in points, of at most k coarse bands of one institution's sum: see `bands`."""
-        return self.bands(self.features_of(institution), self.partial_sd[institution], k)[0]
-
-    def band_points(self, institution: str, k: int) -> tuple[int, ...]:
-        """Points that represent each band, one more than `band_edges`."""
-        return self.bands(self.features_of(institution), self.partial_sd[institution], k)[1]
-
     def bands(self, places: Sequence[int], sd: float, k: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Public inner edges, in points, of at most k coarse bands of a sum over features, and points of each band.
 

@@ -9,9 +9,13 @@ from sklearn.linear_model import LogisticRegression
 from fedrisk.errors import ConfigError
 from fedrisk.metrics import auc
 from fedrisk.models.curves import fit_curves, shape_bases
-from fedrisk.models.estimator import fit_weights
+from fedrisk.models.estimator import posterior_weights
 from fedrisk.models.label_counts import LabelCounts, with_known
 from support.binned_rows import exact_counts, gram_of, simulate, with_holders
+
+
+def contributions(*sums):
+    return posterior_weights(*sums).contributions
 
 
 def fit(y, bins, codes, variance=0.0, gram_sd=0.0, seed=0):
@@ -21,7 +25,7 @@ def fit(y, bins, codes, variance=0.0, gram_sd=0.0, seed=0):
     bases = shape_bases(curves)
     gram = gram_of(bases, codes)
     noise = np.triu(rng.normal(0, 1, gram.shape), 1) * gram_sd
-    return fit_weights(bases, counts, curves, gram + noise + noise.T, np.full(gram.shape, gram_sd**2))
+    return contributions(bases, counts, curves, gram + noise + noise.T, np.full(gram.shape, gram_sd**2))
 
 
 def score(contributions, codes):
@@ -69,7 +73,7 @@ def test_weights_solve_the_discriminant_when_the_prior_is_idle():
     curves = fit_curves(counts, bins)
     bases = shape_bases(curves, modes=0)
     gram = gram_of(bases, codes)
-    got = fit_weights(bases, counts, curves, gram, np.zeros_like(gram))
+    got = contributions(bases, counts, curves, gram, np.zeros_like(gram))
     x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
     d = np.linalg.solve(x.T @ x * curves.rate * (1 - curves.rate), x.T @ (y - curves.rate))
     found = np.array([f @ b[:, 0] / (b[:, 0] @ b[:, 0]) for f, b in zip(got, bases, strict=True)])
@@ -86,8 +90,8 @@ def test_entries_within_a_feature_are_ignored():
     k = bases[0].shape[1]
     other[:k, :k] = 1e6
     other_noise[:k, :k] = 1e6
-    a = fit_weights(bases, counts, curves, gram, noise)
-    b = fit_weights(bases, counts, curves, other, other_noise)
+    a = contributions(bases, counts, curves, gram, noise)
+    b = contributions(bases, counts, curves, other, other_noise)
     assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
 
 
@@ -97,7 +101,7 @@ def test_a_matrix_of_another_shape_is_refused():
     curves = fit_curves(counts, bins)
     bases = shape_bases(curves)
     with pytest.raises(ConfigError):
-        fit_weights(bases, counts, curves, np.eye(3), np.eye(3))
+        contributions(bases, counts, curves, np.eye(3), np.eye(3))
 
 
 def test_weighed_contributions_leave_unknown_ones_where_they_are():
@@ -109,7 +113,7 @@ def test_weighed_contributions_leave_unknown_ones_where_they_are():
     curves = fit_curves(counts, bins)
     bases = shape_bases(curves)
     gram = np.diag(np.full(sum(b.shape[1] for b in bases), 50.0))
-    got = fit_weights(bases, counts, curves, gram, np.ones_like(gram))
+    got = contributions(bases, counts, curves, gram, np.ones_like(gram))
     assert [f[-1] for f in got[1:3]] == pytest.approx([0.0, 0.0], abs=1e-9)
     assert curves.weight[3] @ got[3] == pytest.approx(0, abs=1e-9)
 
@@ -129,7 +133,7 @@ def test_a_card_from_elsewhere_helps_and_a_wrong_one_does_not_hurt(sd):
     found = {}
     for name, joint in (("none", ()), ("card", card), ("wrong", tuple(-f for f in card))):
         known = replace(curves, joint=joint)
-        got = fit_weights(bases, counts, known, gram + noise + noise.T, np.full(gram.shape, sd**2))
+        got = contributions(bases, counts, known, gram + noise + noise.T, np.full(gram.shape, sd**2))
         found[name] = auc(y2, score(got, codes2))
     assert found["card"] > found["none"] + 0.005
     assert found["wrong"] > found["none"] - 0.005

@@ -84,13 +84,15 @@ def test_every_number_of_points_needs_one_error():
 
 def test_bands_are_ordered_public_values():
     c = card()
-    edges, points = c.band_edges("tax", 4), c.band_points("tax", 4)
+    edges, points = c.bands(c.features_of("tax"), c.partial_sd["tax"], 4)
     assert len(points) == len(edges) + 1 == 4
     assert list(points) == sorted(points)
     assert edges[1] == 8  # the median is the released mean
     assert points[0] < edges[0] <= points[1]
-    with pytest.raises(ConfigError):
-        c.band_edges("power", 4)
+    with pytest.raises(ConfigError, match="no feature"):
+        c.features_of("power")
+    with pytest.raises(ConfigError, match="at least 2"):
+        c.bands([2], 22.0, 1)
 
 
 def test_bad_cards_and_codes_are_refused():
