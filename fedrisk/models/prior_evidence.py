@@ -6,7 +6,7 @@ weights of curves and one of those of modes (models/weight_priors), so that the 
     curves D1 D1' + modes D2 D2' + design + noise,
 
 with D1 and D2 the columns of the design that are curves, and modes. These two products are worked out once for all
-priors: a prior costs a Cholesky factor, an eighth of what the products would cost anew.
+priors: a prior then costs a Cholesky factor, a sixth of what the product costs.
 """
 
 from __future__ import annotations
