@@ -110,6 +110,17 @@ def test_scores_are_counted_within_thirty_days(book):
             assert page.scored("bank", one) == [number]
 
 
+def test_scores_count_on_after_a_restart_and_where_the_clock_was_put_back(book, tmp_path):
+    put(book, "1", number=2)
+    book.close()
+    again = Book.open(tmp_path / "serving", lambda: None)
+    one = [again.enterprise("A")]
+    for days, number in ((0, 2), (-1, 2), (-40, 2)):
+        with again.question(NOW + days * DAY) as page:
+            assert page.scored("bank", one) == [number]
+    again.close()
+
+
 def test_old_rows_go_and_counts_of_days_stay_apart(book):
     put(book, "1")
     put(book, "2", now=NOW + 1000)
