@@ -82,24 +82,24 @@ def test_what_fails_leaves_nothing(book):
 def test_a_consent_is_used_in_as_many_questions_as_it_allows(book):
     for question in ("1", "2"):
         with book.question(NOW) as page:
-            assert page.may_use("c", 2, question)
+            assert page.used_up({"c": 2}, question) == set()
             page.use(["c", "c"], question)
     with book.question(NOW) as page:
-        assert page.may_use("c", 2, "2")
-        assert not page.may_use("c", 2, "3")
-        assert page.may_use("c", 0, "3")
+        assert page.used_up({"c": 2, "other": 1}, "2") == set()
+        assert page.used_up({"c": 2, "other": 1}, "3") == {"c"}
+        assert page.used_up({"c": 3}, "3") == set()
 
 
 def test_a_use_is_for_a_question_and_two_in_its_place_within_a_day(book):
     for allowed in (True, True, True, False):
         with book.question(NOW) as page:
-            assert page.may_use("c", 1, "1") == allowed
+            assert page.used_up({"c": 1}, "1") == (set() if allowed else {"c"})
             page.use(["c", "c"], "1")
     with book.question(NOW) as page:
         page.use(["d"], "1")
     for now, allowed in ((NOW + DAY - 1, True), (NOW + DAY, False), (NOW - DAY, False)):
         with book.question(now) as page:
-            assert page.may_use("d", 1, "1") == allowed
+            assert page.used_up({"d": 1}, "1") == (set() if allowed else {"d"})
 
 
 def test_scores_are_counted_within_thirty_days(book):
