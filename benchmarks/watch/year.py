@@ -117,7 +117,7 @@ def by_outcome(folder: Path, kept: Kept, point: WarningPoint) -> dict[str, Any]:
     files = sorted(folder.glob(f"m*/outcomes/{BANK}.parquet"))
     every = pd.concat([pd.read_parquet(f).astype({"month": str, "label": str}) for f in files])
     known = every[every["label"] == "distress"].drop_duplicates(["id", "month"], keep="last")
-    counts = np.zeros((2, 2), np.int64)
+    counts, by_month = np.zeros((2, 2), np.int64), {}
     for month in kept.months():
         scores = kept.read_month(month, ["id", "score"]).to_pandas().dropna()
         rows = scores.merge(known[known["month"] == str(month)], on="id")
@@ -125,12 +125,15 @@ def by_outcome(folder: Path, kept: Kept, point: WarningPoint) -> dict[str, Any]:
             of = rows[rows["outcome"] == outcome]
             warned = int(point.warns(of["score"].to_numpy()).sum())
             counts[outcome] += (len(of), warned)
+            if not outcome and len(of):
+                by_month[str(month)] = round(warned / len(of), 4)
     (well, false), (bad, right) = counts.tolist()
     return {
         "without_distress": well,
         "false_alarm_rate": false / max(well, 1),
         "with_distress": bad,
         "recall": right / max(bad, 1),
+        "false_alarms_by_month": by_month,
     }
 
 

@@ -39,8 +39,8 @@ def _read(raw: Any) -> Any:
     groups = {OTHER: raw} if isinstance(raw, list | tuple) else raw
     if not isinstance(groups, Mapping) or not all(isinstance(name, str) for name in groups):
         raise ValueError(
-            "season is twelve indices, January first, or a table of such lists by group; for example "
-            "season = { farming = [1.4, ...], other = [1.1, ...] }"
+            "season is twelve indices, January first, or a table of such lists by group, of which one is other; "
+            "correct it"
         )
     problems = [problem for name, indices in groups.items() for problem in _problems(name, indices)]
     if OTHER not in groups:
@@ -109,8 +109,8 @@ def season_problems(
         )
     if column is not None and not groups:
         problems.append(
-            "[histories]: season_column is for seasons by group, and no series states one; remove it, or write "
-            "season = { GROUP = [...], other = [...] }"
+            "[histories]: season_column is for seasons by group, and no series states one; remove it, or "
+            "state season as a table of lists by group"
         )
     if len(groups) > MOST_GROUPS:
         problems.append(
