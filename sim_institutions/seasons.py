@@ -46,8 +46,6 @@ BY_SERIES: dict[str, Indices] = {
     "invoices": SALES,
     "invoice_amount": SALES,
     "invoice_density": SALES,
-    "orders": SALES,
-    "payments": SALES,
     "load": LOAD,
 }
 """Series that have a season. Headcount has none."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrisk.data.season import without_season
@@ -52,6 +52,7 @@ def test_a_season_that_cannot_be_taken_out_is_not_left_in():
     assert np.isnan(found[0]).all() and not np.isnan(found[1]).any()
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.integers(6, 60), st.integers(0, 11), st.floats(0.1, 1e6))
 def test_an_enterprise_that_follows_the_season_has_even_months(months, month, level):
     ends = JANUARY_2026 + month
@@ -59,6 +60,19 @@ def test_an_enterprise_that_follows_the_season_has_even_months(months, month, le
     path = level * np.array(YEAR)[calendar][None, :]
     found = without_season(path, {"other": YEAR}, np.array([ends]))
     np.testing.assert_allclose(found, level, rtol=1e-12)
+
+
+def test_earlier_months_of_a_history_have_the_seasons_of_their_own_months():
+    """What a column was three months ago is what it is in a history that ends there."""
+    level = [{"name": "invoice_level", "history": "invoices", "kind": "level"}]
+    now, then = office(YEAR, level, ends="2026-03"), office(YEAR, level, ends="2025-12")
+    names = [f"invoices_m{month:02d}" for month in range(1, 19)]
+    path = np.exp(np.random.default_rng(1).normal(3, 1, 18))
+    later = {name: path[k : k + 1] for k, name in enumerate(names)}
+    earlier = {name: path[k : k + 1] for name, k in zip(names[3:], range(15), strict=True)}
+    found = now.histories.columns(now.dictionary.computed, later, 1, ago=3)["invoice_level"]
+    expected = then.histories.columns(then.dictionary.computed, earlier, 1)["invoice_level"]
+    assert found == expected == np.mean(path[12:15])
 
 
 def test_the_season_is_part_of_the_rule_and_its_meaning():
