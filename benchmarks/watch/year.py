@@ -6,7 +6,7 @@ months through the members' own handlers. Alerts are held against the truth, whi
 in the last six months at a loan that was active. Warnings are held against what the bank's workout found (outcomes):
 the share that was warned of among loans without distress, beside the interval that the study stated for it.
 
-    python benchmarks/watch/year.py [--folder DIR] [--profile demo] [--enterprises N] [--epsilon 3] [--out FILE]
+    python benchmarks/watch/year.py [--folder DIR] [--profile demo] [--enterprises N] [--epsilon 3] [--with-season] [--out FILE]
 """
 
 import argparse
@@ -55,6 +55,8 @@ def province(folder: Path, given: argparse.Namespace) -> None:
         text = file.read_text("utf-8").replace("[policy.serving]\n", RULES, 1)
         if name == BANK:
             text = text.partition("[watch]\n")[0] + WATCH
+        if given.with_season:
+            text = "".join(line for line in text.splitlines(True) if not line.startswith("season"))
         file.write_text(text, "utf-8")
 
 
@@ -216,6 +218,9 @@ def main() -> int:
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument(
         "--study", default="warning", help="the study file in the province's folder, without .toml"
+    )
+    parser.add_argument(
+        "--with-season", action="store_true", help="files state no seasonal indices: it is left in the months"
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("year.json"))
     given = parser.parse_args()
