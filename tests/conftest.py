@@ -30,6 +30,13 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
 pytest.register_assert_rewrite("support")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What is looked at for tests, in the package as well."""
+    from support import collecting
+
+    config.pluginmanager.register(collecting)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test that is marked ``sampled(n)``, every n-th case stays, beginning with the first; the rest are ``long``."""
@@ -243,7 +250,16 @@ def tiny_writer() -> Callable[..., Consortium]:
 
 
 @pytest.fixture
-def write_consortium(tmp_path: Path, fedrisk_home: Path) -> Callable[..., Consortium]:
+def quick_own_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two folds and few rounds for what a bank fits for itself after a study: a fifth of a small study's time."""
+    from fedrisk.models.champion import fit_champion
+
+    monkeypatch.setitem(fit_champion.__kwdefaults__, "max_rounds", 10)
+    monkeypatch.setattr("fedrisk.models.personal.FOLDS", 2)
+
+
+@pytest.fixture
+def write_consortium(tmp_path: Path, fedrisk_home: Path, quick_own_models: None) -> Callable[..., Consortium]:
     """Writes a tiny consortium of the wanted kind below tmp_path."""
     return lambda **how: write_tiny(tmp_path / "consortium", **how)
 

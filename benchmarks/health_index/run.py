@@ -56,8 +56,13 @@ def main() -> None:
     for name in given.names:
         for index in given.index:
             cell = {"province": name, "index": index}
-            wanted = [{**cell, "epsilon": e, "noise": NOISE[-1]} for e in given.epsilon]
-            todo = [one["epsilon"] for one in wanted if one not in _keys(found)]
+            there = _keys(found)
+            todo = [
+                (n, e)
+                for n in NOISE
+                for e in given.epsilon
+                if {**cell, "epsilon": e, "noise": n} not in there
+            ]
             for row in figures(given.folder / name, name[0], index, todo) if todo else ():
                 found.append(cell | row)
                 given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -69,8 +74,8 @@ def _keys(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{n: row[n] for n in names} for row in found]
 
 
-def figures(folder: Path, profile: str, index: str, epsilons: list[float]) -> Any:
-    """Studies of a province by epsilon and noise, and the index of its newest month and those before it."""
+def figures(folder: Path, profile: str, index: str, todo: list[tuple[int, float]]) -> Any:
+    """Studies of a province by draw of noise and epsilon, and the index of its newest month and those before it."""
     os.environ["MONTH"] = "development"
     holders = HOLDERS[profile]
     file = folder / f"health_{index}.toml"
@@ -79,13 +84,12 @@ def figures(folder: Path, profile: str, index: str, epsilons: list[float]) -> An
     os.environ["MONTH"] = f"m{MONTHS:02d}"
     truth = pd.read_parquet(folder / "truth" / f"m{MONTHS:02d}.parquet")["id"].to_numpy()
     months = {h: Months(folder, h, truth) for h in holders}
-    for noise in NOISE:
-        for epsilon in epsilons:
-            made = emulate(at_epsilon(data, epsilon), holdout=noise, noise=noise)
-            told, scale, values = index_of(made, at_epsilon(data, epsilon), months, truth)
-            known = np.all([m.known for h, m in months.items() if h != COURT], axis=0)
-            row = {"epsilon": epsilon, "noise": noise, "rows": len(made.train), "values": values}
-            yield row | {"scale_error": scale.error, **against_truth(folder, told, known)}
+    for noise, epsilon in todo:
+        made = emulate(at_epsilon(data, epsilon), holdout=noise, noise=noise)
+        told, scale, values = index_of(made, at_epsilon(data, epsilon), months, truth)
+        known = np.all([m.known for h, m in months.items() if h != COURT], axis=0)
+        row = {"epsilon": epsilon, "noise": noise, "rows": len(made.train), "values": values}
+        yield row | {"scale_error": scale.error, **against_truth(folder, told, known)}
 
 
 class Months:

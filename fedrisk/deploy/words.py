@@ -14,6 +14,9 @@ from mnemonic import Mnemonic
 from fedrisk.errors import EnvelopeError
 from fedrisk.secure.keystream import encode_fields
 
+ROUNDS = 1 << 14
+"""Cost of a trial: rounds of scrypt (a power of two), with a kilobyte of memory each."""
+
 WORDS = 8
 BITS = 11 * WORDS
 """Bits of the fingerprint."""
@@ -33,7 +36,7 @@ def words_of(kind: bytes, *parts: bytes) -> str:
     'spin album nature rural tenant nation place purchase'
     """
     salt = encode_fields(b"fedrisk words v1", kind)
-    digest = hashlib.scrypt(encode_fields(kind, *parts), salt=salt, n=1 << 14, r=8, p=1, dklen=BITS // 8)
+    digest = hashlib.scrypt(encode_fields(kind, *parts), salt=salt, n=ROUNDS, r=8, p=1, dklen=BITS // 8)
     number = int.from_bytes(digest, "big")
     listed = word_list()
     return " ".join(listed[(number >> 11 * place) & 2047] for place in reversed(range(WORDS)))

@@ -29,7 +29,7 @@ class Watch(threading.Thread):
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def run(self) -> None:
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.1):
             self.look()
 
     def look(self) -> None:

@@ -28,16 +28,39 @@ class Kit:
 
 FIVE_FOLDS = (
     *("test_models", "test_own_verdict", "test_personal_models", "test_real_data"),
-    *("test_nothing_is_lost", "test_scripts", "test_two_engines", "test_whole_study"),
+    *("test_nothing_is_lost", "test_scripts", "test_two_engines"),
 )
 """Modules that are about a bank's own models, or that compare what several processes made."""
+
+WITHOUT_OWN_MODELS = (
+    *(
+        "test_bad_input",
+        "test_books",
+        "test_calibrated_card",
+        "test_check_is_right",
+        "test_controls_in_a_study",
+    ),
+    *(
+        "test_disclosure_tables",
+        "test_divergence",
+        "test_external_score",
+        "test_kill_matrix",
+        "test_lying_hub",
+    ),
+    *("test_memory", "test_no_label", "test_one_store", "test_out_of_time", "test_proposals"),
+    *("test_requests_again", "test_roles", "test_rollback", "test_rosters", "test_versions"),
+)
+"""Modules about what goes between members, and what is charged for it: nothing there depends on what a bank fits for itself."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def folds(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Two folds and few rounds for a bank's own models in place of the usual: they are a third of a small study's time."""
+    """Two folds and few rounds for a bank's own models in place of the usual, or none: a fifth of a small study's time."""
+    name = Path(request.module.__file__).stem
     with pytest.MonkeyPatch.context() as patch:
-        if Path(request.module.__file__).stem not in FIVE_FOLDS:
+        if name in WITHOUT_OWN_MODELS:
+            patch.setattr("fedrisk.recipes.scorecard.delivery._own", lambda *_: None)
+        elif name not in FIVE_FOLDS:
             patch.setitem(fit_champion.__kwdefaults__, "max_rounds", 10)
             patch.setattr("fedrisk.models.personal.FOLDS", 2)
         yield

@@ -9,9 +9,10 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,12 +89,15 @@ FREE = ("bank/out_of_time.json", "bank/errors.log", "bank/pending/*")
 """Files that this study does not leave; an ordinary one is put there."""
 
 CASES = [(pattern, damage) for pattern in PATTERNS for damage in DAMAGES]
-SAMPLE = {
-    *(("bank/ledger.sqlite", "rubbish"), ("bank/pseudonyms/*", "cut"), ("tax/quota.sqlite", "cut")),
-    *(("hub/pins.json", "empty"), ("bank/audit.jsonl", "cut"), ("tax/epochs/*.voprf", "empty")),
-    ("tax/models/*/part.json", "rubbish"),
+READ = {
+    *(("bank/ledger.sqlite", "rubbish"), ("bank/audit.jsonl", "cut"), ("tax/models/*/part.json", "rubbish")),
     *(("results/metrics.json", "folder"), ("bank/results/*/own_figures.json", "cut")),
 }
+RUN = {
+    *(("bank/ledger.sqlite", "rubbish"), ("bank/pseudonyms/*", "cut"), ("tax/quota.sqlite", "cut")),
+    *(("hub/pins.json", "empty"), ("tax/epochs/*.voprf", "empty")),
+}
+"""Samples of make test: damages that commands which read meet, and those that a run meets."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,12 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_writer: Callable[..., Any]) -> Iterator[Built]:
     """Run once; copied for each case."""
-    from conftest import write_tiny
-
     from fedrisk import api
 
     folder = tmp_path_factory.mktemp("whole") / "own"
-    tiny = write_tiny(folder / "consortium", enterprises=300)
+    tiny = tiny_writer(folder / "consortium", enterprises=300)
     for path in tiny.paths.values():
         path.write_text(path.read_text().replace("cap_epsilon = 20.0", "cap_epsilon = 90.0"))
     with pytest.MonkeyPatch.context() as patch:
@@ -249,13 +251,15 @@ def damaged(built: Built, pattern: str, damage: str) -> Path:
     return file
 
 
-def study_of(case):
-    pattern, damage = case
-    marks = () if case in SAMPLE else (pytest.mark.damage,)
-    return pytest.param(pattern, damage, marks=marks, id=f"{pattern}-{damage}")
+def sampled(sample):
+    """All cases; those outside the sample are for make damage."""
+    return [
+        pytest.param(*case, marks=() if case in sample else pytest.mark.damage, id="-".join(case))
+        for case in CASES
+    ]
 
 
-@pytest.mark.parametrize(("pattern", "damage"), [study_of(case) for case in CASES])
+@pytest.mark.parametrize(("pattern", "damage"), sampled(READ))
 def test_commands_that_read(built, call, pattern, damage):
     file = damaged(built, pattern, damage)
     found = []
@@ -265,7 +269,7 @@ def test_commands_that_read(built, call, pattern, damage):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "damage"), [study_of(case) for case in CASES if not case[0].startswith("results/")]
+    ("pattern", "damage"), [p for p in sampled(RUN) if not p.values[0].startswith("results/")]
 )
 def test_a_run_charges_nobody_without_a_result(built, call, monkeypatch, pattern, damage):
     """Own models are left out: they take most of the time, and read no store."""

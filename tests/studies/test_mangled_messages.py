@@ -8,7 +8,7 @@ before but for the trail, which still verifies, the log of errors, and the attem
 be answered instead, and why; then the charge is at most the true message's, and where the others see another view the
 next true message is refused.
 
-``make test`` runs a sample of 270. ``make mangle`` runs 12,540, in six to nine minutes on two busy cores; of one run, 10,833
+``make test`` runs a sample of about 140. ``make mangle`` runs 12,540, in six to nine minutes on two busy cores; of one run, 10,833
 were refused with code protocol, 992 config, 374 envelope, 12 refused, 2 data, none with internal; 327 were answered by
 ``RULES``, 87 of them as the true message, and 119 so that the next true message is refused (118 were, one had none).
 """
@@ -229,9 +229,9 @@ def told(mangler):
 
 @pytest.mark.parametrize("make", SAMPLED, ids=lambda make: make.__name__)
 def test_a_sample_of_mangled_messages_changes_and_costs_nothing(kit, scratch, make):
-    mangler = play(kit, scratch, make, share=4)
+    mangler = play(kit, scratch, make, share=2)
     assert not mangler.failures, told(mangler)
-    assert mangler.counts.total() > (100 if make is not counting else 40)
+    assert mangler.counts.total() > (50 if make is not counting else 20)
 
 
 @pytest.mark.mangle

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_in_process_and_flower_simulation_agree(tmp_path, monkeypatch):
     monkeypatch.setenv("FEDRISK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    write(6000, 5, tmp_path / "province", research=True)
+    write(3000, 5, tmp_path / "province", research=True)
     file = tmp_path / "province" / "study.toml"
     study = load_study(file)
     here = run_local(study, find_institutions(file, study.members), research_seed=7)

@@ -110,12 +110,9 @@ def serving(home: HubHome, work=IDLE):
 
 
 def _answers(home: HubHome) -> bool:
-    try:
-        nodes(home.path)
-    except ConfigError:
-        return False
-    with contextlib.suppress(OSError):
-        return "ready" in (home.path / "serve.out").read_text()
+    with contextlib.suppress(OSError, ConfigError):
+        # The hub is asked once it has said that it is ready: a question takes longer than a look at a file.
+        return "ready" in (home.path / "serve.out").read_text() and nodes(home.path) is not None
     return False
 
 

@@ -3,6 +3,7 @@
 import ast
 import functools
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -298,35 +299,62 @@ def only_for_types(node):
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+@dataclass
+class Read:
+    """What the tests below ask of a file; its syntax tree is not kept."""
+
+    statements: list = field(default_factory=list)
+    """(module, names, whether at the top level) of every import statement that is executed."""
+    called: set = field(default_factory=set)
+    """Names of the functions and methods that are called."""
+    asks_recipe: list = field(default_factory=list)
+    """Lines that compare a recipe's name with one that there is."""
+
+
+RECIPES = {"scorecard", "network", "neural", "encoder"}
+
+
+def about_recipe(node):
+    """Whether a comparison asks which recipe it is, by its name."""
+    operands = [node.left, *node.comparators]
+    about = any(isinstance(o, ast.Attribute) and o.attr == "recipe" for o in operands)
+    return about and any(isinstance(o, ast.Constant) and o.value in RECIPES for o in operands)
+
+
 @functools.cache
+def read(path):
+    """All of a file in one pass: many rules ask about each of hundreds of files."""
+    found = Read()
+    # (node, whether in a function, whether only for types)
+    left = [(ast.parse(path.read_text(encoding="utf-8")), False, False)]
+    while left:
+        node, inner, typing = left.pop()
+        if isinstance(node, ast.Call):
+            f = node.func
+            found.called.add(f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", ""))
+        elif isinstance(node, ast.Compare) and about_recipe(node):
+            found.asks_recipe.append(node.lineno)
+        elif isinstance(node, ast.Import) and not typing:
+            found.statements += [(alias.name, (), not inner) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not typing:
+            assert node.level == 0, f"{path} imports relatively; write the whole name"
+            found.statements.append((node.module, tuple(a.name for a in node.names), not inner))
+        inner = inner or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        typing = typing or only_for_types(node)
+        left += [(child, inner, typing) for child in ast.iter_child_nodes(node)]
+    return found
+
+
 def statements(path):
     """(module, names, whether at the top level) of every import statement of a file that is executed."""
-    found = []
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing = {id(n) for block in ast.walk(tree) if only_for_types(block) for n in ast.walk(block)}
-    inner = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for node in ast.walk(function)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing:
-            continue
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found.append((alias.name, (), id(node) not in inner))
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively; write the whole name"
-            found.append((node.module, tuple(a.name for a in node.names), id(node) not in inner))
-    return tuple(found)
+    return read(path).statements
 
 
+@functools.cache
 def modules():
     """(path, path within fedrisk, part that it belongs to)."""
-    for path in sorted(ROOT.rglob("*.py")):
-        inside = path.relative_to(ROOT)
-        yield path, inside.as_posix(), inside.with_suffix("").parts[0]
+    paths = [(path, path.relative_to(ROOT)) for path in sorted(ROOT.rglob("*.py"))]
+    return [(path, inside.as_posix(), inside.with_suffix("").parts[0]) for path, inside in paths]
 
 
 def parts_of(module, names):
@@ -337,6 +365,7 @@ def parts_of(module, names):
     return {words[1]} if len(words) > 1 else set(names)
 
 
+@functools.cache
 def files_of(module, names):
     """Files of fedrisk that a statement imports, as paths within it."""
     if module.split(".")[0] != "fedrisk":
@@ -347,12 +376,9 @@ def files_of(module, names):
     return {p.relative_to(ROOT).as_posix() for p in candidates if p.is_file()}
 
 
-FILES = [pytest.param(path, part, id=inside) for path, inside, part in modules() if inside != "__init__.py"]
-
-
 def test_the_files_are_found():
     assert {part for _, _, part in modules()} == {*LAYERS, "__init__"}
-    assert len(FILES) > 100
+    assert len(modules()) > 100
 
 
 def test_the_map_of_the_architecture_is_complete():
@@ -378,12 +404,17 @@ def test_the_layers_have_no_cycle():
         left = {part: needs for part, needs in left.items() if part not in free}
 
 
-@pytest.mark.parametrize(("path", "part"), FILES)
-def test_a_module_imports_only_what_is_below_it(path, part):
-    needs = set().union(*(parts_of(module, names) for module, names, _ in statements(path)))
-    inside = path.relative_to(ROOT).as_posix()
-    allowed = LAYERS[part] | ({"recipes"} if inside in ABOVE_RECIPES else set())
-    assert needs - {part} <= allowed
+def test_a_module_imports_only_what_is_below_it():
+    """In one test for all files: to name its cases, every process would look for them before the first test."""
+    wrong = {}
+    for path, inside, part in modules():
+        if inside == "__init__.py":
+            continue
+        needs = set().union(*(parts_of(module, names) for module, names, _ in statements(path)))
+        allowed = LAYERS[part] | ({"recipes"} if inside in ABOVE_RECIPES else set())
+        if not needs - {part} <= allowed:
+            wrong[inside] = needs - {part} - allowed
+    assert wrong == {}
 
 
 def test_every_layer_that_is_allowed_is_used():
@@ -450,13 +481,6 @@ def test_settings_and_plans_of_recipes_load_neither_flower_nor_torch():
             assert not loaded & {"flwr", "torch", "opacus"}, inside
 
 
-@functools.cache
-def calls(path):
-    """Names of the methods and functions that a file calls."""
-    nodes = [n.func for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
-    return {f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "") for f in nodes}
-
-
 def test_the_outlet_is_the_only_door():
     """Nothing else draws noise or pays for a release, and nothing else makes the outlet's noise."""
     for path, inside, part in modules():
@@ -465,8 +489,8 @@ def test_the_outlet_is_the_only_door():
         noise = {m for m, names, _ in statements(path) if m == "fedrisk.privacy.noise" or "noise" in names}
         assert not noise or inside.startswith("privacy/"), inside
         if part != "privacy":
-            assert "debit" not in calls(path) or inside == "clients/align.py", inside
-            assert "Noise" not in calls(path), inside
+            assert "debit" not in read(path).called or inside == "clients/align.py", inside
+            assert "Noise" not in read(path).called, inside
 
 
 def test_the_authority_debits_its_quota_and_no_ledger():
@@ -489,16 +513,8 @@ def test_protections_are_switched_off_by_attacks_alone():
 
 def test_no_file_outside_the_recipes_asks_which_recipe_it_is():
     """Comparing with a recipe's name is for the recipes; everything else asks the Recipe."""
-    names = {"scorecard", "network", "neural", "encoder"}
-    for path, inside, part in modules():
-        if part == "recipes":
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Compare):
-                operands = [node.left, *node.comparators]
-                about = any(isinstance(o, ast.Attribute) and o.attr == "recipe" for o in operands)
-                literal = any(isinstance(o, ast.Constant) and o.value in names for o in operands)
-                assert not (about and literal), f"{inside}:{node.lineno}"
+    asked = {inside: read(path).asks_recipe for path, inside, part in modules() if part != "recipes"}
+    assert {inside: lines for inside, lines in asked.items() if lines} == {}
 
 
 def test_flower_stays_in_its_parts():

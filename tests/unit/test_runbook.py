@@ -56,11 +56,17 @@ HOW_TO = [
 ]
 
 
+@cache
+def tree():
+    """All commands, put together once."""
+    return typer.main.get_command(app)
+
+
 @pytest.mark.parametrize(
     "words", [*commands(), *commands(SERVING), *HOW_TO], ids=lambda words: " ".join(words)[:70]
 )
 def test_a_command_of_the_page_exists_with_its_options(words):
-    command: click.Command = typer.main.get_command(app)
+    command: click.Command = tree()
     rest = list(words)
     while isinstance(command, click.Group):
         if isinstance(command, ShowFirst) and rest and rest[0] not in command.commands:
@@ -77,7 +83,7 @@ def test_a_command_of_the_page_exists_with_its_options(words):
 
 def test_the_page_has_the_commands_of_every_day():
     called = {" ".join(words[:2]) for words in commands() if words[0] in ("hub", "node")}
-    group = typer.main.get_command(app)
+    group = tree()
     for name in ("hub", "node"):
         inner = group.commands[name].commands
         assert {f"{name} {c}" for c in inner if not inner[c].hidden} - called <= {

@@ -43,23 +43,18 @@ def test_a_worker_that_dies_is_started_again_and_ends_with_the_hub(tmp_path):
     assert not (home.path / SOCKET).exists()
 
 
-def test_a_killed_hub_leaves_nothing_that_keeps_the_next_from_starting(tmp_path):
+def test_a_killed_hub_leaves_nothing_that_keeps_the_next_from_starting_and_there_is_one_for_a_folder(
+    tmp_path,
+):
     home = hub_home(tmp_path / "home")
     with serving(home, ["true"]) as process:
         process.kill()
         process.wait()
     assert (home.path / SOCKET).exists()
-    with serving(home):
+    with serving(home) as process:
         assert nodes(home.path) == []
-
-
-def test_there_is_one_hub_for_a_folder(tmp_path):
-    home = hub_home(tmp_path / "home")
-    with (
-        serving(home) as process,
-        pytest.raises(ConfigError, match=rf"running already.*process {process.pid}\)"),
-    ):
-        serve(home)
+        with pytest.raises(ConfigError, match=rf"running already.*process {process.pid}\)"):
+            serve(home)
 
 
 def test_a_lock_is_free_again_after_its_process(tmp_path):

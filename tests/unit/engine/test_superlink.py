@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    home = hub_home(tmp_path_factory.mktemp("hub") / "home")
+    """A hub that serves; a path that is longer than a socket's name may be is no obstacle."""
+    home = hub_home(tmp_path_factory.mktemp("hub") / ("long-" * 20) / "home")
     with serving(home):
         yield home
 
@@ -191,10 +192,9 @@ def test_a_run_that_was_stopped_says_so_to_whoever_works_on_it(hub):
             grid.get_nodes()
 
 
-def test_a_long_path_of_the_hub_s_folder_is_no_obstacle(tmp_path):
-    home = hub_home(tmp_path / ("long-" * 20) / "home")
-    with serving(home):
-        assert superlink_nodes.nodes(home.path) == []
+def test_a_long_path_of_the_hub_s_folder_is_no_obstacle(hub):
+    assert len(str(hub.path / superlink_clients.SOCKET)) > 108
+    assert isinstance(superlink_nodes.nodes(hub.path), list)
 
 
 def test_flower_still_has_the_names_that_we_use():

@@ -21,9 +21,27 @@ from support.texts import parsed
 ROOT = Path(fedrisk.__file__).parent
 
 
+OTHERS = ("trail.py", "books.py", "summary.py", "training_summary.py")
+"""Files beside those of audit/ and those with findings that write codes."""
+
+
 @cache
 def trees():
-    return {p: parsed(p) for p in ROOT.rglob("*.py")}
+    """{path: syntax tree} of every file that has codes."""
+    paths = [
+        p
+        for p in ROOT.rglob("*.py")
+        if p.name in OTHERS or p.parent.name == "audit" or b"Finding(" in p.read_bytes()
+    ]
+    return {p: parsed(p) for p in paths}
+
+
+@cache
+def modules():
+    """{id of a function's tree: tree of the module it is in}."""
+    return {
+        id(n): tree for tree in trees().values() for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)
+    }
 
 
 def texts(node):
@@ -49,12 +67,7 @@ def values_of(node, scope):
     for n in ast.walk(scope):
         if isinstance(n, ast.Assign) and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets):
             found |= values_of(n.value, scope)
-    module = (
-        next((t for t in trees().values() if any(n is scope for n in ast.walk(t))), scope)
-        if not found
-        else scope
-    )
-    if scope is not module:
+    if not found and (module := modules().get(id(scope), scope)) is not scope:
         return values_of(node, module)
     assert found, f"where does {node.id} come from?"
     return found

@@ -3,6 +3,7 @@
 Nothing is sent without its charge, and two processes never spend more than the cap together.
 """
 
+import json
 import os
 import random
 import signal
@@ -140,9 +141,17 @@ def run(path, plan, enough=None):
     return killed, len(sent)
 
 
+def run_apart(path, plan, enough=None):
+    """``run`` in a process of its own: a fork of the tests' whole process takes several times as long as what is tested."""
+    words = [sys.executable, __file__, str(path), json.dumps(plan), json.dumps(enough)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_killed_before_every_statement_guard_and_send(tmp_path):
     """The step moves by one, so each point of reserve, noise, commit and send of a release is met."""
-    killed, sent = run(tmp_path / "ledger.sqlite", [{"step": 1 + n % 110} for n in range(130)])
+    killed, sent = run_apart(tmp_path / "ledger.sqlite", [{"step": 1 + n % 110} for n in range(130)])
     # A child with stored answers has fewer points and may end by itself.
     assert killed >= 100
     assert sent > 10
@@ -153,7 +162,7 @@ def test_killed_at_random_times(tmp_path):
     """Also in the middle of SQLite's own writes."""
     draw = random.Random(20261122)
     plan = ({"seconds": draw.uniform(0.001, 0.06)} for _ in range(400))
-    killed, sent = run(tmp_path / "ledger.sqlite", list(plan), enough=100)
+    killed, sent = run_apart(tmp_path / "ledger.sqlite", list(plan), enough=100)
     assert killed >= 100
     assert sent > 5
 
@@ -242,3 +251,7 @@ def test_a_full_disk_is_a_store_error_and_charges_stay_whole(path, base):
     assert "repeat the request" in done.stdout
     assert ledger.answer("a") is None
     assert ledger.spent() == 3.0
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]))))
