@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from fedrisk.serving.consent import thumbprint
+from fedrisk.serving.consent_token import thumbprint
 from sim_institutions.consent_register import ConsentRegister, NoConsent, as_dict
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedrisk.alignment.ids import normalise
 from fedrisk.files import private_folder
-from fedrisk.serving.consent import MOST_USES, thumbprint
+from fedrisk.serving.consent_token import MOST_USES, thumbprint
 
 TOKEN_DAYS = 30
 """Days for which a token is valid at most."""

@@ -13,6 +13,7 @@ epsilon 3, encoder columns in place of hand-made ones gain more than two standar
     OMP_NUM_THREADS=1 python benchmarks/encoders/run.py [province ...]
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -281,4 +282,8 @@ def summary(rows: list[dict]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(a) for a in sys.argv[1:]] or list(PROVINCES)))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("provinces", nargs="*", type=int, help="their seeds, for example 201; default: all")
+    sys.exit(main(parser.parse_args().provinces or list(PROVINCES)))

@@ -7,6 +7,7 @@ writes honesty.json; exits with status 1 if standardised errors are larger than 
     OMP_NUM_THREADS=1 python benchmarks/memory/honesty.py [SERIES]
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -63,4 +64,8 @@ def main(series: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 40))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("series", nargs="?", type=int, default=40, help="series of studies, for example 4")
+    sys.exit(main(parser.parse_args().series))

@@ -165,14 +165,16 @@ def counted(stage: Stage, name: str) -> int:
         return int(book.execute("select coalesce(sum(number), 0) from scored").fetchone()[0])
 
 
-def at_work(stage: Stage) -> float:
-    """Seconds of processors that relay, holders and the bank's service have used so far."""
-    ticks = 0
+def at_work(stage: Stage) -> dict[str, float]:
+    """Seconds of processors that relay, holders and the bank's service have used so far, each."""
+    used = {}
     for name in ("operator", *MEMBERS):
+        ticks = 0
         for pid in below(stage.consortium.serving[name].process.pid):
             fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(") ", 1)[1].split()
             ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        used[name] = ticks / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str, Any]:
@@ -197,12 +199,14 @@ def month(stage: Stage, name: str, kill_after: float | None = None) -> dict[str,
         raise SystemExit(said)
     content = json.loads(said[said.index("{") :])
     after_own = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after_own.ru_utime + after_own.ru_stime - own.ru_utime - own.ru_stime + at_work(stage) - worked
+    used = {name: round(there - worked[name], 2) for name, there in at_work(stage).items()}
+    used["watch"] = round(after_own.ru_utime + after_own.ru_stime - own.ru_utime - own.ru_stime, 2)
     after = {holder: counted(stage, holder) - before[holder] for holder in HOLDERS}
     scores = content["models"]["scores"]
     return {
         "seconds": seconds,
-        "cpu_s": used,
+        "cpu_s": sum(used.values()),
+        "cpu_by": used,
         "peak_mb": peak,
         "loans": scores["rows"],
         "codes": scores["codes"],
@@ -286,6 +290,7 @@ def figures_of(found: dict[str, Any]) -> dict[str, float]:
     return {
         "token_s": max(found["token"]["seconds"], found["planted"]["seconds"]),
         "none_s": found["none"]["seconds"],
+        "token_cpu_s": max(found["token"]["cpu_s"], found["planted"]["cpu_s"]),
         "loans": float(found["token"]["loans"]),
         "without": float(sum(sum(m["codes"].values()) for m in months)),
         "wrong": float(sum(found["token"]["wrong"].values())),
@@ -298,10 +303,14 @@ def figures_of(found: dict[str, Any]) -> dict[str, float]:
 def table(found: dict[str, Any]) -> str:
     """Figures as a Markdown table."""
     f, planted = found["figures"], found["planted"]
+
+    def took(what: str) -> str:
+        return f"{found[what]['seconds']:.1f} s, {found[what]['cpu_s']:.0f} s of processors"
+
     rows = [
-        (f"{f['loans']:,.0f} loans with consents, the slower of two months", f"{f['token_s']:.1f} s"),
-        ("the same without consents", f"{f['none_s']:.1f} s"),
-        ("seconds of processors that it takes, all processes together", f"{found['token']['cpu_s']:.0f}"),
+        (f"{f['loans']:,.0f} loans with a consent token each, which nobody has seen before", took("token")),
+        ("the month after, with the same tokens", took("planted")),
+        ("a month without consents", took("none")),
         ("most memory of the command", f"{f['peak_mb']:.0f} MB"),
         (f"fields that differ from single answers, of {SAMPLE} rows", f"{f['wrong']:.0f}"),
         ("killed (-9) in the middle and begun again: scores counted twice", f"{f['twice']:.0f}"),

@@ -66,13 +66,20 @@ def show_list(name: str, found: "Sequence[tuple[ModelPart, State]]") -> None:
 
 
 def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str]) -> dict[str, Any]:
-    """Everything that is shown of a model, as plain values. bits: most that a score tells of an enterprise."""
+    """Everything that is shown of a model, as plain values.
+
+    bits: most that one answer, or one month of an index, tells of an enterprise, all its sums of points and the ages of
+    records together; bits_of_a_sum and bits_of_ages: of these alone. None of what gives no points.
+    """
+    from fedrisk.models.told_bits import ages_rule, told_bits
+
     columns = [
         {"column": b["column"], "kind": b["kind"], "bins": len(p), "least": min(p), "most": max(p)}
         | {"readable": part.readable[k] if k < len(part.readable) else None}
         for k, (b, p) in enumerate(zip(part.bins, part.points, strict=True))
     ]
     serving = node.institution.policy.serving
+    told = told_bits(part, ages_rule(part, node.name, serving.ages))
     return {
         "institution": node.name,
         **summary_of(part, state),
@@ -85,7 +92,9 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "themes": [one.name for one in part.sums],
         "warning": None if part.warning is None else part.warning.to_dict(),
         "no_warning": _no_warning(node, part),
-        "bits": None if part.values is None else math.log2(part.values),
+        "bits": None if told is None else told.answer,
+        "bits_of_a_sum": None if part.values is None else math.log2(part.values),
+        "bits_of_ages": None if told is None else told.ages,
         "index": None
         if part.index is None
         else {
@@ -197,7 +206,7 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 sums=len(part.sums),
                 names=names,
                 values=part.values,
-                bits=content["bits"],
+                bits=content["bits_of_a_sum"],
             )
         )
     elif part.values is not None:
@@ -206,41 +215,68 @@ def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
                 "a bank sees the sum of all holders' points, which takes at most {values} values: a score tells it "
                 "{bits:.1f} bits of an enterprise at most, and again whenever the data have changed",
                 values=part.values,
+                bits=content["bits_of_a_sum"],
+            )
+        )
+    if content["bits_of_ages"]:
+        lines.append(
+            _(
+                "where all {members} members say so (policy.serving.ages), it sees with each score how many of them "
+                "have a fresh, an aging, an old or no record: {bits:.1f} bits more",
+                members=len(part.holders),
+                bits=content["bits_of_ages"],
+            )
+        )
+    lines += _of_this_holder(part, content)
+    lines += _index_lines(part, content)
+    lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
+    return lines
+
+
+def _of_this_holder(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:
+    """What a bank is told of this holder, how often, and what that comes to; nothing at a bank."""
+    if part.given is None:
+        return []
+    lines = []
+    shared = _("hidden among the others'") if len(part.holders) > 1 else _("seen by the bank as it is")
+    if own := [one for one in part.sums if one.features]:
+        numbers = _(" and ").join(
+            _("{values} for {name}", values=len(set(one.values)), name=one.name) for one in own
+        )
+        lines.append(
+            _(
+                "of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the "
+                "bank sees its number as it is",
+                numbers=numbers,
+            )
+        )
+    else:
+        lines.append(
+            _(
+                "of this holder it has one of {given} numbers, {shared}",
+                given=len(content["given"]),
+                shared=shared,
+            )
+        )
+    lines.append(
+        _(
+            "consent: {consent_words}; at most {per_day:,} enterprises a day for each bank, and "
+            "{per_enterprise} times the same one in 30 days",
+            consent_words=retold(content["consent_words"]),
+            per_day=content["per_day"],
+            per_enterprise=content["per_enterprise"],
+        )
+    )
+    if content["bits"] is not None:
+        lines.append(
+            _(
+                "so this model tells each bank at most {total:,.0f} bits of an enterprise in 30 days: {number} times "
+                "{bits:.1f}",
+                total=math.ceil(content["per_enterprise"] * content["bits"]),
+                number=content["per_enterprise"],
                 bits=content["bits"],
             )
         )
-    if part.given is not None:
-        shared = _("hidden among the others'") if len(part.holders) > 1 else _("seen by the bank as it is")
-        if own := [one for one in part.sums if one.features]:
-            numbers = _(" and ").join(
-                _("{values} for {name}", values=len(set(one.values)), name=one.name) for one in own
-            )
-            lines.append(
-                _(
-                    "of this holder it has one of so many numbers: {numbers}; where it is alone in a theme, the "
-                    "bank sees its number as it is",
-                    numbers=numbers,
-                )
-            )
-        else:
-            lines.append(
-                _(
-                    "of this holder it has one of {given} numbers, {shared}",
-                    given=len(content["given"]),
-                    shared=shared,
-                )
-            )
-        lines.append(
-            _(
-                "consent: {consent_words}; at most {per_day:,} enterprises a day for each bank, and "
-                "{per_enterprise} times the same one in 30 days",
-                consent_words=retold(content["consent_words"]),
-                per_day=content["per_day"],
-                per_enterprise=content["per_enterprise"],
-            )
-        )
-    lines += _index_lines(part, content)
-    lines.append(_("data older than {fresh_days} days count as missing", fresh_days=part.fresh_days))
     return lines
 
 

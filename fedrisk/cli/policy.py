@@ -69,7 +69,7 @@ def policy_serving(institution: InstitutionFile, as_json: AsJson = False) -> Non
     """What is given once a model serves, to whom, with whose consent; exit code 1 where nobody would be answered."""
     from fedrisk.clients.agents import Listed, not_agents
     from fedrisk.clients.node import Node
-    from fedrisk.serving.consent import thumbprint
+    from fedrisk.serving.consent_token import thumbprint
 
     node = Node.load(institution)
     found = node.institution
@@ -95,7 +95,7 @@ def policy_serving(institution: InstitutionFile, as_json: AsJson = False) -> Non
 
 def _serving_lines(policy: "Policy") -> Iterator[str]:
     """The rules of [policy.serving] in words."""
-    from fedrisk.serving.consent import thumbprint
+    from fedrisk.serving.consent_token import thumbprint
 
     rules = policy.serving
     yield _(

@@ -15,6 +15,7 @@ from fedrisk.errors import ConfigError, FedriskError
 from fedrisk.models.knowledge import PastStudy
 from fedrisk.models.member_study import Approval, Budget, MemberStudy, Moved, Served, Signatures
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.models.told_bits import ages_rule, told_bits
 from fedrisk.protocol.payload import unpack
 from fedrisk.study_members import BANK
 
@@ -132,13 +133,14 @@ def _models(node: Node, entry: Entry) -> Iterable[Served]:
     for part in node.store.models.parts():
         if part.attempt == entry.attempt:
             state = node.store.models.state(part.model)
+            told = told_bits(part, ages_rule(part, node.name, node.institution.policy.serving.ages))
             yield Served(
                 model=part.model,
                 version=part.version,
                 state=state.name,
                 roles=dict(state.roles),
                 banks=part.banks,
-                values=part.values,
+                bits=None if told is None else told.answer,
                 changes=tuple((c.time, c.state, c.who) for c in state.changes),
             )
 

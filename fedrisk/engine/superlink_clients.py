@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,9 @@ SOCKET = "control.sock"
 PATIENCE = 60.0
 """Seconds for which a request to the hub's own SuperLink is tried again, while that starts anew."""
 
+# To a socket file nothing goes over TLS: no authority is trusted, and none is read from the disk for each client.
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 T = TypeVar("T")
 
 
@@ -35,14 +39,14 @@ def socket_path(folder: Path) -> str:
 
 
 def _http(folder: Path, timeout: float = 30.0) -> httpx.Client:
-    transport = httpx.HTTPTransport(uds=socket_path(folder))
-    return httpx.Client(transport=transport, timeout=timeout, trust_env=False)
+    transport = httpx.HTTPTransport(uds=socket_path(folder), verify=_NO_AUTHORITIES)
+    return httpx.Client(transport=transport, timeout=timeout, trust_env=False, verify=_NO_AUTHORITIES)
 
 
 class _Control(ControlHttpClient):
     def __init__(self, folder: Path) -> None:
         version = RuntimeVersionHttpInterceptor(component_name="flwr CLI")
-        super().__init__("http://hub", interceptors=[version])
+        super().__init__("http://hub", interceptors=[version], verify=_NO_AUTHORITIES)
         self._client.close()
         self._client = _http(folder)
 
@@ -53,7 +57,7 @@ class Runtime(RuntimeHttpClient):
     def __init__(self, folder: Path, token: str = "") -> None:
         version = RuntimeVersionHttpInterceptor(component_name="flwr-serverapp")
         secret = [RuntimeTokenHttpInterceptor(token=token)] if token else []
-        super().__init__("http://hub", interceptors=[version, *secret])
+        super().__init__("http://hub", interceptors=[version, *secret], verify=_NO_AUTHORITIES)
         self._client.close()
         self._client = _http(folder)
 

@@ -49,14 +49,18 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A model of the study that serves, or could: id, state, product by role, who may ask, and each change with who."""
+    """A model of the study that serves, or could: id, state, product by role, who may ask, and each change with who.
+
+    bits: most that one answer tells a bank of an enterprise, with the ages of records (models/told_bits); None of what
+    gives no points.
+    """
 
     model: str
     version: int
     state: str
     roles: Mapping[str, str]
     banks: tuple[str, ...]
-    values: int | None
+    bits: float | None
     changes: tuple[tuple[str, str, str], ...] = ()
 
 

@@ -109,6 +109,10 @@ class ServingPolicy(BaseModel):
             )
         return self
 
+    def registers_on(self, day: date) -> tuple[Register, ...]:
+        """Registers with the keys whose tokens are taken on a day (UTC)."""
+        return tuple(r for r in self.registers if r.until is None or day <= r.until)
+
     def consent_for(self, purpose: str, *, scores: bool = True) -> Literal["token", "reference", "none"]:
         """What has to come with an enterprise that is asked about for a purpose.
 

@@ -295,7 +295,7 @@ def _states(found: MemberStudy) -> list[tuple[str, str, str, str]]:
             f"{m.model[:8]} v{m.version}",
             words.get(m.state, m.state),
             listed(m.banks),
-            "–" if m.values is None else _("at most {bits} bits", bits=f"{math.log2(m.values):.1f}"),
+            "–" if m.bits is None else _("at most {bits} bits", bits=f"{m.bits:.1f}"),
         )
         for m in found.models
     ]

@@ -35,7 +35,7 @@ def encode_fields(version: bytes, *parts: bytes) -> bytes:
     >>> encode_fields(b"v", b"ab", b"") != encode_fields(b"v", b"a", b"b")
     True
     """
-    return b"".join(struct.pack(">I", len(part)) + part for part in (version, *parts))
+    return b"".join([len(part).to_bytes(4, "big") + part for part in (version, *parts)])
 
 
 @dataclass(frozen=True, kw_only=True)

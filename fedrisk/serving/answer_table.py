@@ -80,8 +80,13 @@ def flat(answer: ScoreAnswer) -> dict[str, Any]:
     return row
 
 
-def answer_table(answering: Answering, bins: Sequence[str] = ()) -> pa.Table:
-    """The answers of a request, in the order of its ids, with the bins of these own columns."""
+def answer_table(
+    answering: Answering, bins: Sequence[str] = (), graded: Callable[[float], str] = grade
+) -> pa.Table:
+    """The answers of a request, in the order of its ids, with the bins of these own columns.
+
+    graded: the grade of a probability; by default that of the public scale.
+    """
     without = answering.without()
     scored = [k for k in range(len(answering.request.ids)) if k not in without]
     gone = table_of([without[k] for k in sorted(without)])
@@ -89,7 +94,7 @@ def answer_table(answering: Answering, bins: Sequence[str] = ()) -> pa.Table:
         gone = gone.append_column(BIN + name, pa.array(np.full(len(gone), -1), pa.int16()))
     if not scored:
         return gone
-    found = _scored_table(answering, scored, answering.scored(scored), bins)
+    found = _scored_table(answering, scored, answering.scored(scored), bins, graded)
     if not without:
         return found
     order = np.argsort(np.array([*scored, *sorted(without)]))
@@ -106,14 +111,16 @@ def with_bins(table: pa.Table, answering: Answering, bins: Sequence[str]) -> pa.
     return table
 
 
-def _scored_table(answering: Answering, rows: Sequence[int], s: Scored, bins: Sequence[str]) -> pa.Table:
+def _scored_table(
+    answering: Answering, rows: Sequence[int], s: Scored, bins: Sequence[str], graded: Callable[[float], str]
+) -> pa.Table:
     n, own, part = len(rows), answering.own, answering.model.part
     columns: dict[str, Any] = {
         "id": [answering.request.ids[k] for k in rows],
         "score": s.total,
         "probability": s.probability,
         "probability_words": _each(s.probability, chance),
-        "grade": _each(s.probability, grade),
+        "grade": _each(s.probability, graded),
         "own_points": s.own,
         "external_points": s.external,
         "own_probability": s.bank,

@@ -26,7 +26,7 @@ from fedrisk.serving.messages import Answered, Asked, digest_of
 from fedrisk.serving.noting import ACTION, HUB, Entries, kind_of, plain
 from fedrisk.serving.opening import answer_context, question_context
 from fedrisk.serving.relay import Relay, Reply
-from fedrisk.serving.sums import Sums, added
+from fedrisk.serving.sums import Sums, added, months_of
 
 AGAIN: Final = ("away", "late", "later")
 """Codes after which the same question is sent again."""
@@ -261,7 +261,8 @@ class Asking:
         columns = added(part, list(answers.values()), sorted(refused))
         if columns is None:
             return Sums(asked.id, failed=dict.fromkeys(replies, "form"), digest=digest)
-        self._enter(part, asked, digest, replies, asked.rows - len(refused))
+        months = months_of(part, columns)
+        self._enter(part, asked, digest, replies, asked.rows - len(refused), months)
         return Sums(asked.id, columns, refused, digest=digest)
 
     def _opened(self, asked: Asked, digest: str, peer: SignedKey, envelope: bytes) -> Answered:
@@ -275,7 +276,13 @@ class Asking:
         return answer
 
     def _enter(
-        self, part: ModelPart, asked: Asked, digest: str, replies: Mapping[str, Reply], rows: int
+        self,
+        part: ModelPart,
+        asked: Asked,
+        digest: str,
+        replies: Mapping[str, Reply],
+        rows: int,
+        months: int,
     ) -> None:
         """Enter what came, before it is used."""
         several = len(replies) > 1
@@ -287,7 +294,9 @@ class Asking:
                 "action": ACTION,
                 "event": "delivery",
                 "counterparty": HUB if several else next(iter(replies)),
-                "kind": kind_of(part.kind, screening=asked.screening),
+                "kind": kind_of(
+                    part.kind, screening=asked.screening, index=part.index is not None, months=months
+                ),
                 "protection": "masked_or_by_theme" if part.sums else protection,
                 "digest": digest,
                 "bytes": sum(len(reply.envelope) for reply in replies.values()),

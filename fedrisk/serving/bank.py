@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -33,6 +33,7 @@ from fedrisk.serving.consulting import Table, advised
 from fedrisk.serving.current import CurrentData
 from fedrisk.serving.deployed import CHALLENGER, all_models, card_of, challengers, meant
 from fedrisk.serving.gather import Gatherer, Rows, part_of
+from fedrisk.serving.grades import grade
 from fedrisk.serving.index import index_answers
 from fedrisk.serving.index_forms import IndexBody, IndexRequest
 from fedrisk.serving.later import Later, spare_uses
@@ -138,8 +139,9 @@ class BankService:
         setting = self._now()
         model, deployed_as = meant(setting.node, request)
         answering = self._ask(setting, request, model, deployed_as, key=None)
-        if setting.node.institution.decisions is None:
-            return answer_table(answering, bins)
+        graded = self._graded(setting, request)
+        if graded is not None:
+            return answer_table(answering, bins, graded)
         return with_bins(table_of(self._advised(setting, request, answering.answers())), answering, bins)
 
     def index(self, request: IndexRequest) -> IndexBody:
@@ -192,6 +194,18 @@ class BankService:
             },
         )
         return answers
+
+    def _graded(self, setting: "_Setting", request: ScoreRequest) -> Callable[[float], str] | None:
+        """How all rows of a request are graded; None where each has advice of its own, or the table is broken."""
+        try:
+            table = self._advice.of(setting.node.institution)
+        except (ConfigError, DataError):
+            return None
+        if table is None:
+            return grade
+        if request.product in {product.name for product in table.products}:
+            return None
+        return lambda probability: table.grade(probability).name
 
     def _advised(
         self, setting: "_Setting", request: ScoreRequest, answers: Sequence[ScoreAnswer]

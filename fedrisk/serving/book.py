@@ -26,13 +26,14 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fedrisk.errors import StoreError
 from fedrisk.files import PUT_BACK, damaged, make_folders, private_file, read_kept, write_atomic
+from fedrisk.serving import verified_tokens
 
 DAY: Final = 86_400
 
@@ -64,6 +65,7 @@ _TABLES = (
     """create table if not exists scored (
         asker text not null, enterprise blob not null, day integer not null, number integer not null,
         primary key (asker, enterprise, day)) strict, without rowid""",
+    verified_tokens.TABLE,
     "create index if not exists question_time on question (time)",
     "create index if not exists scored_day on scored (day)",
 )
@@ -72,7 +74,7 @@ ANEW: Final = 3
 """Questions that one use of a consent is for, within a day: one that came to nothing, and two in its place."""
 
 _TOGETHER = 500
-"""Enterprises of one query."""
+"""Enterprises, or consents, of one query."""
 
 _KEPT = "select digest, answer, entry from question where id = ?"
 
@@ -102,6 +104,7 @@ class Book:
         self._lock = threading.RLock()
         self._swept = 0
         self._marks: list[str] = []
+        self._verified = verified_tokens.VerifiedTokens()
 
     @classmethod
     def open(cls, folder: Path, begin: Callable[[], None]) -> "Book":
@@ -155,11 +158,19 @@ class Book:
         with self._lock, _guarded(self._folder):
             self._connection.execute("delete from state where name = 'deleted'")
 
+    def verified(self, marks: Collection[bytes]) -> set[bytes]:
+        """Which of these marks are of consents whose signature was verified before (`verified_tokens`)."""
+        with self._lock, _guarded(self._folder):
+            return self._verified.known(self._connection, marks)
+
     @contextlib.contextmanager
-    def question(self, now: float, consent_days: int = 366) -> Iterator["Page"]:
+    def question(
+        self, now: float, consent_days: int = 366, keys: Collection[str] | None = None
+    ) -> Iterator["Page"]:
         """One transaction: all that is done with the page is committed at its end, or nothing where that fails.
 
-        consent_days: longest validity of a consent; uses of older ones are deleted.
+        consent_days: longest validity of a consent; uses of older ones are deleted. keys: of registers that are pinned;
+        signatures under others are forgotten. None forgets none.
         """
         with self._lock, _guarded(self._folder):
             c = self._connection
@@ -167,7 +178,7 @@ class Book:
             try:
                 marks = list(self._marks)
                 c.executemany("update question set entry = '' where id = ?", [(id,) for id in marks])
-                self._sweep(int(now), consent_days)
+                self._sweep(int(now), consent_days, keys)
                 yield Page(c, int(now))
                 c.execute("commit")
             except BaseException:
@@ -182,7 +193,7 @@ class Book:
         with self._lock:
             self._marks.append(id)
 
-    def _sweep(self, now: int, consent_days: int) -> None:
+    def _sweep(self, now: int, consent_days: int, keys: Collection[str] | None) -> None:
         """Delete what is old, every few minutes."""
         if 0 <= now - self._swept < 300:
             return
@@ -196,6 +207,8 @@ class Book:
         c.execute("delete from counted where time < ?", (now - KEPT_PERIODS,))
         # Never sooner than after a year: a policy may be short for a while.
         c.execute("delete from consent where time < ?", (now - (max(consent_days, 366) + 31) * DAY,))
+        # By then a token that was verified at that time has expired.
+        self._verified.sweep(c, now - consent_days * DAY, keys)
 
 
 class Page:
@@ -229,21 +242,33 @@ class Page:
             (asker, what, period, number, self.now),
         )
 
-    def may_use(self, digest: str, uses: int, question: str) -> bool:
-        """Whether a consent may be used for a question: for fewer than ``uses`` other ones so far; 0 counts nothing.
+    def used_up(self, uses: Mapping[str, int], question: str) -> set[str]:
+        """Which of these consents may not be used for a question: they were, for as many other ones as they allow.
 
-        question: the first of those that came to nothing and are asked anew. One that lost a member on its way cost the
-        bank nothing but is a use at those who answered: they answer it `ANEW` times in all within a day.
+        uses: in how many questions each may be used, by its digest. question: the first of those that came to nothing
+        and are asked anew. One that lost a member on its way cost the bank nothing but is a use at those who answered:
+        they answer it `ANEW` times in all within a day.
         """
-        if not uses:
-            return True
-        before = self._connection.execute(
-            "select number, time from consent where digest = ? and question = ?", (digest, question)
-        ).fetchone()
-        if before is not None:
-            return bool(before[0] < ANEW and abs(self.now - before[1]) < DAY)
-        row = self._connection.execute("select count(*) from consent where digest = ?", (digest,)).fetchone()
-        return int(row[0]) < uses
+        out = set()
+        digests = list(uses)
+        for start in range(0, len(digests), _TOGETHER):
+            some = digests[start : start + _TOGETHER]
+            these = f"digest in ({', '.join('?' * len(some))})"
+            before = self._connection.execute(
+                f"select digest, number, time from consent where {these} and question = ?", (*some, question)
+            ).fetchall()
+            counts = self._connection.execute(
+                f"select digest, count(*) from consent where {these} group by digest", some
+            ).fetchall()
+            out |= {digest for digest, count in counts if count >= uses[digest]}
+            for digest, number, first in before:
+                again = number < ANEW and abs(self.now - first) < DAY
+                (out.discard if again else out.add)(digest)
+        return out
+
+    def verified(self, keys: Mapping[bytes, str]) -> None:
+        """Signatures of consents were verified: marks, with the key that signed each (`verified_tokens`)."""
+        verified_tokens.keep(self._connection, keys, self.now)
 
     def use(self, digests: Sequence[str], question: str) -> None:
         """Consents were used for a question; several rows of one question use one consent once."""
@@ -303,6 +328,8 @@ def _prepare(connection: sqlite3.Connection, begin: Callable[[], None]) -> None:
     """Make the tables; drop keys where the book is new or the machine was started since."""
     boot = _boot()
     connection.execute("pragma journal_mode = wal")
+    # A thousand rows of a question lie on as many pages.
+    connection.execute("pragma cache_size = -32768")
     connection.execute(f"pragma synchronous = {'normal' if boot else 'full'}")
     connection.execute("begin immediate")
     try:

@@ -1,58 +1,38 @@
 """Consents: what a holder asks to see before it answers about an enterprise, and how it checks that.
 
-Under ``consent = "token"`` it is a JSON Web Signature in the compact form (RFC 7515) with the claims of a JSON Web
-Token (RFC 7519), signed with Ed25519 (EdDSA, RFC 8037) by a register whose key the holder has pinned: enterprise
-(``sub``), bank (``aud``), ``purpose``, until (``exp``). What is taken is a narrow profile, as RFC 8725 advises:
+Under ``consent = "token"`` it is a token that a pinned register signed (`consent_token`). The tokens of a question are
+checked together, so that what is of the question is done once.
 
-* the header holds ``alg`` = "EdDSA", and may hold ``typ`` ("JWT" or "consent+jwt") and ``kid`` (RFC 7638 thumbprint of
-  a pinned key). Whatever else it holds, such as keys, addresses of keys, ``crit`` or ``b64``, is refused: a key never
-  comes from a token, and the algorithm never from its header;
-* base64url is taken in its one form, JSON without repeated names, times as whole numbers.
+**Decided anew each time**: that the token has the one form, that a register which is pinned *now* signed it with a key
+that counts today, and that enterprise, bank, purpose, times and uses fit. **Not done twice** is the arithmetic of one
+signature: that a key signed a text stays so. A holder keeps a mark of both, an HMAC under a secret of its own
+(`_Marks`), and does not verify a signature again whose mark it has. A mark says nothing of the verdict, and
+nobody makes one without the secret.
 
-PyJWT's EdDSA verifies the signature. A token that was used up is found by `book.use_consent`, which counts by its
-digest.
+A token that was used up is found by the book, which counts by its digest (`book.Page.used_up`).
 """
 
-import base64
-import binascii
-import hashlib
+import contextlib
 import hmac
-import json
-import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import lru_cache
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from jwt.algorithms import get_default_algorithms
-from jwt.exceptions import PyJWTError
-
-from fedrisk.alignment.ids import normalise
 from fedrisk.privacy.serving_policy import Register, ServingPolicy
 from fedrisk.secure.keystream import encode_fields
+from fedrisk.serving.book import DAY
 from fedrisk.serving.codes import OK
+from fedrisk.serving.consent_token import Claims, Token, Unfit, segments
 
-LEEWAY: Final = 60
-"""Seconds by which the clocks of register and holder may differ."""
-
-MOST_TOKEN: Final = 4096
 MOST_REFERENCE: Final = 200
-MOST_USES: Final = 1000
-"""Most letters of a token and of a reference, and most questions that one token may be used in."""
+"""Most letters of a reference."""
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]{2,700})\.([A-Za-z0-9_-]{2,4000})\.([A-Za-z0-9_-]{86})")
-_MOST_BRACKETS = 64
-_LEAST_ID = 8
-_TYPES = ("jwt", "consent+jwt")
-_KEPT = 2048
-_EDDSA = get_default_algorithms()["EdDSA"]
+Known = Callable[[Collection[bytes]], set[bytes]]
+"""Which of these marks are of signatures that were verified before (`book.Book.verified`)."""
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """What was found of one consent.
 
     Attributes:
@@ -62,6 +42,7 @@ class Checked:
         uses: in how many questions a token may be used; 0 where nothing is counted.
         register: which one signed.
         reference: the text of a reference, which belongs in no trail: an id may stand in it.
+        mark: of a token that holds and whose signature was verified just now; key: the key that signed it.
     """
 
     code: str
@@ -69,72 +50,135 @@ class Checked:
     uses: int = 0
     register: str = ""
     reference: str = ""
+    mark: bytes = b""
+    key: str = ""
 
 
 class Consents:
     """The consents that one policy asks for. Safe to use from several threads."""
 
-    def __init__(self, serving: ServingPolicy, *, secret: bytes | None = None) -> None:
-        """secret: 32 bytes of the institution's own, under which references are noted (`reference_digest`).
+    def __init__(
+        self, serving: ServingPolicy, *, secret: bytes | None = None, known: Known = lambda marks: set()
+    ) -> None:
+        """secret: 32 bytes of the institution's own, for references (`reference_digest`) and marks.
 
-        Without it they are noted under one of this object's own, and can be told from each other, but never opened.
+        Without it they are made under one of this object's own: references can be told from each other, but never
+        opened. known: which signatures were verified before; by default none.
         """
         self._serving = serving
         self._secret = secret or secrets.token_bytes(32)
-        self._read: dict[str, _Claims | str] = {}
+        self._known = known
 
     def check(
         self,
-        token: str,
+        tokens: Sequence[str],
+        enterprises: Sequence[str],
         *,
-        enterprise: str,
         asker: str,
         purpose: str,
         now: float,
         always: bool = False,
         scores: bool = True,
-    ) -> Checked:
-        """Whether a consent holds for this enterprise, bank and purpose at this time; never raises.
+    ) -> list[Checked]:
+        """Whether a consent holds for each enterprise, for this bank and purpose at this time.
 
-        always: a token has to come, whatever the policy asks for. scores: whether it is asked for scores. enterprise:
-        as the bank wrote it or as the dictionary spells it, which is compared alike.
+        Raises nothing but what ``known`` raises.
+
+        always: a token has to come, whatever the policy asks for. scores: whether it is asked for scores. enterprises:
+        as the bank wrote them or as the dictionary spells them, which is compared alike.
         """
-        rule = self._serving.consent_for(purpose, scores=scores)
-        if rule == "none" and not always:
-            return Checked(OK)
-        if not token.strip():
-            return Checked("consent_missing")
-        if rule == "reference" and not always:
-            return self._noted(token)
-        found = self._claims(token)
-        if isinstance(found, str):
-            return Checked(found)
-        day = datetime.fromtimestamp(now, UTC).date()
-        if found.last_day is not None and day > found.last_day:
-            return Checked("consent_register")
-        code = found.mismatch(enterprise, asker, purpose, now, 86400 * self._serving.consent_days)
-        return Checked(code, found.digest, 0 if code else found.uses, found.register)
+        rule = "token" if always else self._serving.consent_for(purpose, scores=scores)
+        if rule == "none":
+            return [Checked(OK)] * len(tokens)
+        if rule == "reference":
+            return [self._noted(token) for token in tokens]
+        found = self._signed(tokens, asker, now)
+        longest = DAY * self._serving.consent_days
+        return [
+            Checked(one) if isinstance(one, str) else one.checked(enterprise, asker, purpose, now, longest)
+            for one, enterprise in zip((found[token] for token in tokens), enterprises, strict=True)
+        ]
 
     def _noted(self, text: str) -> Checked:
+        if not text.strip():
+            return Checked("consent_missing")
         # One text goes to all holders of a model: where another asks for a token, it stands here as a reference.
-        if not (len(text) <= MOST_REFERENCE and text.isprintable()) and not (
-            len(text) <= MOST_TOKEN and _COMPACT.fullmatch(text)
-        ):
+        if not (len(text) <= MOST_REFERENCE and text.isprintable()) and not _compact(text):
             return Checked("consent_form")
         return Checked(OK, reference_digest(self._secret, text.strip()), reference=text.strip())
 
-    def _claims(self, token: str) -> "_Claims | str":
-        """Claims of a token, or the code of its fault; what does not depend on the time or the row is done once."""
-        if (known := self._read.get(token)) is not None:
-            return known
-        try:
-            found: _Claims | str = _verified(token, self._serving.registers)
-        except _Refused as refused:
-            found = refused.code
-        if len(self._read) >= _KEPT:
-            self._read.clear()
-        self._read[token] = found
-        return found
+    def _signed(self, tokens: Iterable[str], asker: str, now: float) -> "dict[str, _Signed | str]":
+        """What registers signed, or the code of its fault, by token: each once, and no signature that is known."""
+        registers = self._serving.registers_on(datetime.fromtimestamp(now, UTC).date())
+        marks = {r.key: _Marks(self._secret, r.key, asker) for r in registers}
+        out: dict[str, _Signed | str] = {}
+        read: dict[str, list[_Tried]] = {}
+        for text in dict.fromkeys(tokens):
+            try:
+                token = Token.read(text)
+            except Unfit as unfit:
+                out[text] = unfit.code if text.strip() else "consent_missing"
+            else:
+                read[text] = [_Tried(token, r, marks[r.key].of(text)) for r in token.keys(registers)]
+        known = self._known([one.mark for tried in read.values() for one in tried])
+        return out | {text: _first(tried, known) for text, tried in read.items()}
+
+
+class _Marks:
+    """Marks of tokens under one key that one bank shows: HMAC-SHA256 (RFC 2104) of key, bank, and a token's very bytes.
+
+    By the bank another one that got hold of a token cannot tell from the time of an answer whether it was shown before.
+    """
+
+    def __init__(self, secret: bytes, key: str, asker: str) -> None:
+        self._secret = secret
+        # Each part after its length and the token last, so that no two triples are written alike.
+        self._start = encode_fields(b"fedrisk verified token v1", bytes.fromhex(key), asker.encode())
+
+    def of(self, token: str) -> bytes:
+        return hmac.digest(self._secret, self._start + token.encode(), "sha256")
+
+
+class _Tried(NamedTuple):
+    """A token beside a pinned key that it names."""
+
+    token: Token
+    register: Register
+    mark: bytes
+
+
+class _Signed(NamedTuple):
+    """What a register signed. mark: empty where it was known already."""
+
+    claims: Claims
+    key: str
+    mark: bytes
+
+    def checked(self, enterprise: str, asker: str, purpose: str, now: float, longest: int) -> Checked:
+        claims = self.claims
+        if code := claims.mismatch(enterprise, asker, purpose, now, longest):
+            return Checked(code, claims.digest, 0, claims.register)
+        return Checked(OK, claims.digest, claims.uses, claims.register, mark=self.mark, key=self.key)
+
+
+def _first(tried: Sequence[_Tried], known: Collection[bytes]) -> _Signed | str:
+    """By the first of these keys that signed the token, or a code."""
+    for one in tried:
+        seen = one.mark in known
+        if seen or one.token.signed_by(one.register.key):
+            try:
+                claims = one.token.claims(one.register)
+            except Unfit as unfit:
+                return unfit.code
+            return _Signed(claims, one.register.key, b"" if seen else one.mark)
+    return "consent_register"
+
+
+def _compact(text: str) -> bool:
+    with contextlib.suppress(Unfit):
+        segments(text)
+        return True
+    return False
 
 
 def reference_digest(secret: bytes, text: str) -> str:
@@ -144,200 +188,3 @@ def reference_digest(secret: bytes, text: str) -> str:
     trail can try out ids or contract numbers.
     """
     return hmac.new(secret, encode_fields(b"fedrisk reference v1", text.encode()), "sha256").hexdigest()
-
-
-def token_digest(register: str, jti: str) -> str:
-    """Under which a token stands in book and trail: SHA-256 of register and ``jti``, hexadecimal.
-
-    >>> len(token_digest("register", "1"))
-    64
-    """
-    raw = encode_fields(b"fedrisk consent v1", register.encode(), jti.encode())
-    return hashlib.sha256(raw).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def thumbprint(key: str) -> str:
-    """The ``kid`` of an Ed25519 public key (64 hexadecimal digits): its RFC 7638 thumbprint, base64url.
-
-    >>> thumbprint("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
-    'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k'
-    """
-    jwk = json.dumps(
-        {"crv": "Ed25519", "kty": "OKP", "x": _base64url(bytes.fromhex(key))}, separators=(",", ":")
-    )
-    return _base64url(hashlib.sha256(jwk.encode()).digest())
-
-
-def verified_payload(token: str, key: str) -> bytes:
-    """Payload of a compact JWS that this key (64 hexadecimal digits) signed with EdDSA; ValueError for any other."""
-    try:
-        head, payload, signature = _segments(token)
-        if json.loads(head).get("alg") != "EdDSA":
-            raise ValueError
-    except (_Refused, ValueError, AttributeError):
-        raise ValueError("the token has not the form of a signed token") from None
-    if not _signed(token, signature, key):
-        raise ValueError("the token is not signed by this key")
-    return payload
-
-
-# --- inside -------------------------------------------------------------------------------------------------
-
-
-class _Refused(Exception):
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class _Claims:
-    """Of a token whose signature holds. start, end: seconds since 1970. last_day: of the key that signed it."""
-
-    register: str
-    digest: str
-    enterprise: str
-    bank: str
-    purpose: str
-    issued: int
-    start: int
-    end: int
-    uses: int
-    last_day: date | None
-
-    def mismatch(self, enterprise: str, asker: str, purpose: str, now: float, longest: int) -> str:
-        """Code of the first thing that does not fit, or ""."""
-        faults = (
-            ("consent_bank", self.bank != asker),
-            ("consent_enterprise", _spelt(enterprise) != self.enterprise),
-            ("consent_purpose", self.purpose != purpose),
-            ("consent_early", now < max(self.issued, self.start) - LEEWAY),
-            ("consent_expired", now >= self.end + LEEWAY),
-            ("consent_long", self.end - min(self.issued, self.start) > longest),
-        )
-        return next((code for code, found in faults if found), OK)
-
-
-def _verified(token: str, registers: Sequence[Register]) -> _Claims:
-    """Claims of a token that a pinned register signed; _Refused with the code else."""
-    head, payload, signature = _segments(token)
-    kid = _header(head)
-    said = _json(payload)
-    register = _text(said, "iss")
-    for pinned in registers:
-        named = pinned.name == register and kid in (None, thumbprint(pinned.key))
-        if named and _signed(token, signature, pinned.key):
-            return _read_claims(said, pinned)
-    raise _Refused("consent_register")
-
-
-def _signed(token: str, signature: bytes, key: str) -> bool:
-    """Whether this key signed the token's header and payload, whose form was looked at before."""
-    try:
-        return bool(_EDDSA.verify(token.rpartition(".")[0].encode("ascii"), _public(key), signature))
-    except (PyJWTError, ValueError):
-        return False
-
-
-def _read_claims(said: dict[str, Any], pinned: Register) -> _Claims:
-    enterprise, jti = _spelt(_text(said, "sub", printable=False)), _text(said, "jti")
-    bank = said.get("aud")
-    if isinstance(bank, list) and len(bank) == 1:
-        bank = bank[0]
-    issued, end = _time(said, "iat"), _time(said, "exp")
-    start = _time(said, "nbf") if "nbf" in said else issued
-    uses = said.get("uses", 1)
-    if type(uses) is not int or not 1 <= uses <= MOST_USES or end <= max(issued, start):
-        raise _Refused("consent_form")
-    # The digest goes into the trail, where an id must not be found by trying ids out.
-    told = len(enterprise) >= _LEAST_ID and enterprise in _spelt(jti)
-    if not isinstance(bank, str) or not enterprise or told:
-        raise _Refused("consent_form")
-    purpose, digest = _text(said, "purpose"), token_digest(pinned.name, jti)
-    return _Claims(pinned.name, digest, enterprise, bank, purpose, issued, start, end, uses, pinned.until)
-
-
-def _segments(token: str) -> tuple[bytes, bytes, bytes]:
-    """Header, payload and signature; _Refused unless each of the three segments is base64url in its one form."""
-    match = _COMPACT.fullmatch(token) if len(token) <= MOST_TOKEN else None
-    if match is None:
-        raise _Refused("consent_form")
-    try:
-        parts = [base64.urlsafe_b64decode(s + "=" * (-len(s) % 4)) for s in match.groups()]
-    except (ValueError, binascii.Error):
-        raise _Refused("consent_form") from None
-    if tuple(_base64url(part) for part in parts) != match.groups():
-        raise _Refused("consent_form")
-    return parts[0], parts[1], parts[2]
-
-
-@lru_cache(maxsize=64)
-def _header(raw: bytes) -> str | None:
-    """The ``kid``, or None; _Refused for a header outside the profile. A register's tokens have one and the same."""
-    said = _json(raw)
-    known = all(isinstance(v, str) for v in said.values()) and said.keys() <= {"alg", "typ", "kid"}
-    if not known or said.get("alg") != "EdDSA" or said.get("typ", "JWT").lower() not in _TYPES:
-        raise _Refused("consent_form")
-    return said.get("kid")
-
-
-def _json(raw: bytes) -> dict[str, Any]:
-    """A JSON object with each name once, no fractions and little nesting; _Refused for anything else."""
-    if raw.count(b"[") + raw.count(b"{") > _MOST_BRACKETS:
-        raise _Refused("consent_form")
-    try:
-        found = _DECODER.decode(raw.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise _Refused("consent_form") from None
-    if not isinstance(found, dict):
-        raise _Refused("consent_form")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError
-    return found
-
-
-def _none_of(text: str) -> Any:
-    raise ValueError(text)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=_none_of, parse_constant=_none_of)
-
-
-def _text(said: dict[str, Any], name: str, *, printable: bool = True) -> str:
-    value = said.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= 128 or (printable and not value.isprintable()):
-        raise _Refused("consent_form")
-    return value
-
-
-def _time(said: dict[str, Any], name: str) -> int:
-    value = said.get(name)
-    if type(value) is not int or not 0 <= value < 1 << 40:
-        raise _Refused("consent_form")
-    return value
-
-
-def _spelt(id: str) -> str:
-    """An id in its one spelling, which is the same under all schemes; empty where there is none.
-
-    >>> _spelt("91350100m000100y43"), _spelt(" 9135\uff10 ")
-    ('91350100M000100Y43', '91350')
-    """
-    if id.isascii() and id.isalnum():
-        return id.upper()
-    return str(normalise([id], "opaque")[0][0])
-
-
-@lru_cache(maxsize=64)
-def _public(key: str) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

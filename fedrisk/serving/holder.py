@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,9 @@ class Holder:
                     mark=mark,
                     node=node,
                     entries=Entries(node),
-                    consents=Consents(node.institution.policy.serving, secret=self.book.secret),
+                    consents=Consents(
+                        node.institution.policy.serving, secret=self.book.secret, known=self.book.verified
+                    ),
                     data=CurrentData.reopened(
                         node.institution, store.path / "serving", None if found is None else found.data
                     ),
@@ -200,7 +203,9 @@ class Holder:
         rows = Rows(asked, setting.node.institution, setting.consents, now, agent=agent, scores=scores)
         values = rows.values(kind, question.part, setting.data, now)
         book = self.book
-        with book.question(now, setting.policy.serving.consent_days) as page:
+        serving = setting.policy.serving
+        keys = [r.key for r in serving.registers_on(datetime.fromtimestamp(now, UTC).date())]
+        with book.question(now, serving.consent_days, keys) as page:
             kept = page.kept(asked.id)
             if kept is not None:
                 return kept, {}

@@ -16,6 +16,7 @@ from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.given_points import GivenPoints
 from fedrisk.models.model_part import GivenSum, ModelPart
+from fedrisk.models.told_bits import tells_ages
 from fedrisk.privacy.policy import Policy
 from fedrisk.privacy.serving_policy import MONITORING, OWN_INFORMATION
 from fedrisk.serving.ages import AGES, age_classes
@@ -24,9 +25,6 @@ from fedrisk.serving.current import CurrentData, Found
 from fedrisk.serving.measure_rules import rule_of
 from fedrisk.serving.measures import check_rows, columns_of_measure, measure_of
 from fedrisk.serving.messages import Asked
-
-SEVERAL = 3
-"""Fewest holders among which one hides in a count of ages."""
 
 EARLIER = "ago"
 """Stands in the name of a column of an earlier month."""
@@ -107,12 +105,7 @@ def _months(asked: Asked, part: ModelPart, policy: Policy, data: CurrentData) ->
 
 def _columns(part: ModelPart, policy: Policy, months: int) -> tuple[str, ...]:
     points = tuple(name for ago in range(months) for name in point_columns(part, ago))
-    if part.index is not None:
-        # An index does not show how old records are, and each number more would tell more of an enterprise.
-        return points
-    rule = policy.serving.ages
-    told = rule == "always" or (rule == "several" and len(part.holders) >= SEVERAL)
-    return (*points, *AGES) if told else points
+    return (*points, *AGES) if tells_ages(part, policy.serving.ages) else points
 
 
 def point_columns(part: ModelPart, ago: int = 0) -> tuple[str, ...]:

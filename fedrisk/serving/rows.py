@@ -48,22 +48,23 @@ class Rows:
         self._asked, self._policy = asked, institution.policy
         spelt, wrong = normalise(asked.ids, institution.dictionary.id_scheme)
         self.spelt: list[str] = spelt.tolist()
-        self._checked = [
-            Checked("id")
-            if bad
-            else Checked("consent_missing")
-            if asked.screening and not token
-            else consents.check(
-                token,
-                enterprise=id,
-                asker=asked.asker,
-                purpose=asked.purpose,
-                now=now,
-                always=agent,
-                scores=scores,
-            )
-            for id, token, bad in zip(self.spelt, asked.consents, wrong.tolist(), strict=True)
+        self._checked = [Checked("id") if bad else Checked("consent_missing") for bad in wrong.tolist()]
+        there = [
+            k
+            for k, (token, bad) in enumerate(zip(asked.consents, wrong.tolist(), strict=True))
+            if not bad and (token or not asked.screening)
         ]
+        found = consents.check(
+            [asked.consents[k] for k in there],
+            [self.spelt[k] for k in there],
+            asker=asked.asker,
+            purpose=asked.purpose,
+            now=now,
+            always=agent,
+            scores=scores,
+        )
+        for k, one in zip(there, found, strict=True):
+            self._checked[k] = one
         self._codes = [found.code for found in self._checked]
         self.months = 1
         self._row_of = np.asarray(asked.row_of or range(len(asked.ids)), np.int64)
@@ -72,9 +73,10 @@ class Rows:
     def refused(self) -> dict[int, str]:
         """Code by row: that of the first of its ids that is refused."""
         out: dict[int, str] = {}
-        for row, code in zip(self._row_of.tolist(), self._codes, strict=True):
-            if code:
-                out.setdefault(row, code)
+        if any(self._codes):
+            for row, code in zip(self._row_of.tolist(), self._codes, strict=True):
+                if code:
+                    out.setdefault(row, code)
         return out
 
     @property
@@ -112,9 +114,11 @@ class Rows:
         asked = self._asked
         # Of another model it is another question, whatever the bank says.
         use = f"{asked.root}|{asked.model}"
-        for k in self._allowed():
-            one = self._checked[k]
-            if one.uses and not page.may_use(one.digest, one.uses, use):
+        places = self._allowed()
+        counted = {self._checked[k].digest: self._checked[k].uses for k in places if self._checked[k].uses}
+        used_up = page.used_up(counted, use)
+        for k in places:
+            if self._checked[k].digest in used_up:
                 self._codes[k] = "consent_used"
         places = self._allowed()
         each = self.months
@@ -136,6 +140,7 @@ class Rows:
             page.count(asked.asker, limit.what, limit.period, each * len(places))
         page.use([self._checked[k].digest for k in places if self._checked[k].uses], use)
         page.score(asked.asker, [enterprises[k] for k in places], each)
+        page.verified({one.mark: one.key for one in (self._checked[k] for k in places) if one.mark})
 
     def _count_refused(self, page: Page, now: float, number: int) -> None:
         """Refused rows cost quota of no other kind, and each is kept and entered: a bank gets so many a day."""
@@ -149,4 +154,6 @@ class Rows:
     def _allowed(self) -> list[int]:
         """Places of ids in rows none of whose ids is refused."""
         refused = self.refused
+        if not refused:
+            return list(range(len(self._codes)))
         return [k for k, row in enumerate(self._row_of.tolist()) if row not in refused]

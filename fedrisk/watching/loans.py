@@ -49,6 +49,8 @@ def write_active(
 ) -> Counts:
     """Write the list of active loans as Parquet, whole or not at all: ``id``, and ``consent`` where there is one.
 
+    Loans stand in the order of ids, since members see the list, and not in that of the table.
+
     before: ids of earlier months, the newest first. An enterprise that is there has the id by which it was watched,
     however the table spells it now; spelled in two ways in one table it is one enterprise.
 
@@ -68,6 +70,8 @@ def write_active(
     first: dict[str, tuple[str, str]] = {}
     for name, row in zip(spelt([id for id, _ in found], scheme), found, strict=True):
         first.setdefault(name, row)
+    # In the order of ids: that of the bank's table may say who came when, or how large a loan is.
+    first = dict(sorted(first.items()))
     counts["loans"], counts["repeated"] = len(first), len(found) - len(first)
     ids = as_before([id for id, _ in first.values()], before, scheme)
     consents = [consent for _, consent in first.values()]

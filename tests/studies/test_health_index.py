@@ -268,6 +268,8 @@ def test_an_entry_says_that_months_were_told(world):
     world.ask([one], months=2)
     kinds = [e.kind for e in Node.open(world.paths["tax"]).trail.entries() if e.event == "score"]
     assert kinds[-2:] == ["served_index", "served_index_months"]
+    taken = [e.kind for e in Node.open(world.paths["alfa"]).trail.entries() if e.event == "delivery"]
+    assert taken[-2:] == kinds[-2:]
 
 
 @pages.NEEDS_CHROMIUM

@@ -250,7 +250,7 @@ LAYERS = {
         ),
     },
     # Lists of requirements with the tests that check them, and the proofs; the sheet of a self-check is a page of report.
-    "conformance": {"errors", "files", "language", "report"},
+    "conformance": {"errors", "files", "language", "report", "toml_file"},
     # The public results: those of the hub, with plots and tables.
     "results": {"language", "report", "server"},
     "api": {

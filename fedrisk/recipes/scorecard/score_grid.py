@@ -58,17 +58,29 @@ def given_points(
     weights: enterprises by bin of all features without pairs, in the card's order; None where the card is the study's.
     """
     role, policy = attempt.role, attempt.node.institution.policy
-    # Columns whose points are all the same hide nobody; what unknown enterprises get is the same in all columns.
-    known = [card.points[j][: b.known] for j, b in enumerate(card.bins)]
-    columns = {
-        h: sum(card.bins[j].feature.is_column and len(set(known[j])) > 1 for j in one.places(card, h))
-        for h in one.holders
-    }
+    columns = _hiding(attempt, card, one)
     spans, step = spans_of(card, one, near=is_index(attempt)), grid_step(attempt, card, one)
     if policy.scores == "points" or sum(n >= policy.band_columns for n in columns.values()) >= 2:
         return GivenPoints.grid(*spans[role], step=step)
     weights = told_counts(attempt)[2].weight if weights is None else weights
     return _bands(attempt, card, one.places(card, role), weights).on_grid(*spans[role], step=step)
+
+
+def _hiding(attempt: Attempt, card: Scorecard, one: ScoreSum) -> dict[str, int]:
+    """How many columns each holder of a sum has that hide another's points.
+
+    Columns whose points are all the same hide nobody; what unknown enterprises get is the same in all columns. Nor do
+    columns of an index that count in every month as they are now: they cancel in the difference of two months, and a
+    holder that alone has histories would be seen in it by itself.
+    """
+    moving = {f.name for f in attempt.plan.features if f.moving} if is_index(attempt) else None
+    hiding = [
+        b.feature.is_column
+        and len(set(card.points[j][: b.known])) > 1
+        and (moving is None or b.feature.name in moving)
+        for j, b in enumerate(card.bins)
+    ]
+    return {h: sum(hiding[j] for j in one.places(card, h)) for h in one.holders}
 
 
 def _bands(attempt: Attempt, card: Scorecard, places: Sequence[int], every_weight: Weights) -> GivenPoints:

@@ -90,7 +90,7 @@ def member(**changed):
                 state="deployed",
                 roles={},
                 banks=("city_bank",),
-                values=237,
+                bits=math.log2(237),
             ),
         ),
         "rules": {

@@ -408,6 +408,14 @@ def test_the_banks_own_table_advises(bank_place: Place, service: BankService, ch
     assert answer.decision["decision"] in ("accept", "refer")
     assert answer.score == plain.score
     assert score(service, id)[0].decision is None
+    # A page of a list is graded at once, by the same table.
+    ids = (*ids_of(bank_place, 40), "enterprise-99999")
+    made, singles = (
+        service.table(ScoreRequest(ids=ids), bins=("use",)),
+        table_of(score(service, *ids)),
+    )
+    assert made.drop_columns(["made", "bin_use"]).equals(singles.drop_columns(["made"]))
+    assert {"good", None} <= set(made["grade"].to_pylist())
     assert service.products() == ("loan",)
     (none,) = score(service, "enterprise-99999", **asked)
     assert none.decision is not None and none.decision["rule"] == "no_score"

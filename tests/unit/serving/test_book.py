@@ -82,24 +82,24 @@ def test_what_fails_leaves_nothing(book):
 def test_a_consent_is_used_in_as_many_questions_as_it_allows(book):
     for question in ("1", "2"):
         with book.question(NOW) as page:
-            assert page.may_use("c", 2, question)
+            assert page.used_up({"c": 2}, question) == set()
             page.use(["c", "c"], question)
     with book.question(NOW) as page:
-        assert page.may_use("c", 2, "2")
-        assert not page.may_use("c", 2, "3")
-        assert page.may_use("c", 0, "3")
+        assert page.used_up({"c": 2, "other": 1}, "2") == set()
+        assert page.used_up({"c": 2, "other": 1}, "3") == {"c"}
+        assert page.used_up({"c": 3}, "3") == set()
 
 
 def test_a_use_is_for_a_question_and_two_in_its_place_within_a_day(book):
     for allowed in (True, True, True, False):
         with book.question(NOW) as page:
-            assert page.may_use("c", 1, "1") == allowed
+            assert page.used_up({"c": 1}, "1") == (set() if allowed else {"c"})
             page.use(["c", "c"], "1")
     with book.question(NOW) as page:
         page.use(["d"], "1")
     for now, allowed in ((NOW + DAY - 1, True), (NOW + DAY, False), (NOW - DAY, False)):
         with book.question(now) as page:
-            assert page.may_use("d", 1, "1") == allowed
+            assert page.used_up({"d": 1}, "1") == (set() if allowed else {"d"})
 
 
 def test_scores_are_counted_within_thirty_days(book):
@@ -108,6 +108,17 @@ def test_scores_are_counted_within_thirty_days(book):
     for days, number in ((0, 2), (29, 2), (30, 0)):
         with book.question(NOW + days * DAY) as page:
             assert page.scored("bank", one) == [number]
+
+
+def test_scores_count_on_after_a_restart_and_where_the_clock_was_put_back(book, tmp_path):
+    put(book, "1", number=2)
+    book.close()
+    again = Book.open(tmp_path / "serving", lambda: None)
+    one = [again.enterprise("A")]
+    for days, number in ((0, 2), (-1, 2), (-40, 2)):
+        with again.question(NOW + days * DAY) as page:
+            assert page.scored("bank", one) == [number]
+    again.close()
 
 
 def test_old_rows_go_and_counts_of_days_stay_apart(book):

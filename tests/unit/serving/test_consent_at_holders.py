@@ -9,7 +9,7 @@ import pytest
 
 from fedrisk.clients.node import Node
 from fedrisk.serving.asking import Asking
-from fedrisk.serving.consent import token_digest
+from fedrisk.serving.consent_token import Token, token_digest
 from fedrisk.serving.local_relay import LocalRelay
 from fedrisk.serving.messages import Asked
 from fedrisk.serving.relay import Reply
@@ -175,6 +175,20 @@ def test_uses_that_a_token_says(ask, register):
     assert codes == ["", "", "consent_used"]
 
 
+def test_a_signature_is_verified_once_and_counts_while_its_key_is_pinned(
+    ask, register, consortium, monkeypatch
+):
+    """Also by a holder that was started anew; what is used up, and a key that was withdrawn, are seen at once."""
+    counted, real = [], Token.signed_by
+    monkeypatch.setattr(Token, "signed_by", lambda *a: counted.append(a) or real(*a))
+    (token,) = register.tokens(IDS[1:2], *ASKED, uses=2)
+    codes = [ask(IDS[1:2], [token])[0].refused.get(0, {}).get("court", "") for _ in range(3)]
+    assert (codes, len(counted)) == (["", "", "consent_used"], 1)
+    rules = f'[{{ name = "consents", key = "{"ab" * 32}" }}]'
+    consortium.write("court", (0.0, 1.0, 2.0), consent='"token"', registers=rules)
+    assert ask(IDS[1:2], [token])[0].refused == {0: {"court": "consent_register"}}
+
+
 def test_taking_back_stops_new_tokens_alone(ask, register):
     """A token from before is taken still: a register cannot call back what it signed."""
     (token,) = register.tokens(IDS[:1], *ASKED)
@@ -197,7 +211,7 @@ def test_neither_trail_nor_log_holds_a_token_a_reference_or_an_id(ask, register,
                 seen += '"serve"' in text
     assert seen >= len(HOLDERS)
     assert not [s for s in secret if s in caplog.text]
-    # The book of uses knows the token by its digest alone.
+    # The book of uses knows the token by its digest, and its signature by a mark.
     book = b"".join(f.read_bytes() for f in (consortium.store("court") / "serving").glob("book.sqlite*"))
     assert (
         token_digest("consents", jti).encode() in book or bytes.fromhex(token_digest("consents", jti)) in book

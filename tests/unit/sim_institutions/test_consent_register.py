@@ -33,8 +33,9 @@ def register(tmp_path):
 
 def check(register, token, asker="bank", now=None):
     policy = ServingPolicy(**tomllib.loads(register.to_pin)["policy"]["serving"], consent_days=31)
-    asked = {"enterprise": ID, "asker": asker, "purpose": "credit_scoring", "now": now or time.time()}
-    return Consents(policy).check(token, **asked)
+    asked = {"asker": asker, "purpose": "credit_scoring", "now": now or time.time()}
+    (found,) = Consents(policy).check([token], [ID], **asked)
+    return found
 
 
 def test_a_token_is_taken_by_a_holder_that_pinned_the_key(register):

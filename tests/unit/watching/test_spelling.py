@@ -73,6 +73,13 @@ def test_an_enterprise_is_asked_about_once_and_keeps_its_id(tmp_path):
     assert read_ids(tmp_path / "list.parquet") == [ONE.lower(), f"{TWO[:9]} {TWO[9:]}", "strange"]
 
 
+def test_the_order_of_the_table_is_in_no_list_that_members_see(tmp_path):
+    rows = [f"{ONE},1,0", f"{TWO},2,0"]
+    for order in (1, -1):
+        write_active(bank(tmp_path, *rows[::order]), WatchRules(), tmp_path / "list.parquet")
+        assert read_ids(tmp_path / "list.parquet") == sorted([ONE, TWO])
+
+
 def test_the_newest_spelling_counts():
     assert as_before(["A1"], [["A1"], ["a1"]], "opaque") == ["A1"]
     assert as_before(["A1", "b"], [["c"], ["a1"], ["A1"]], "opaque") == ["a1", "b"]

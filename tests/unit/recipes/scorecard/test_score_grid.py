@@ -1,6 +1,7 @@
 """What a score can tell: few values of the holders' sum, whatever points somebody chose."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
-from fedrisk.models.given_points import common_step, most_values
+from fedrisk.models.given_points import BANDS, common_step, most_values
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.policy import Policy
 from fedrisk.recipes.scorecard import score_grid
@@ -138,3 +139,25 @@ def test_the_step_is_no_larger_than_it_has_to_be(ends, values):
     assert most_values(spans, step) <= values
     width = sum(length for _, length in ends)
     assert step == 1 or width / (step - 1) > values - 1
+
+
+@pytest.mark.parametrize(
+    ("index", "movers", "hidden"), [("all", 2, True), ("all", 1, False), ("none", 0, True)]
+)
+def test_a_holder_that_alone_moves_is_not_hidden_by_what_stays_the_same(index, movers, hidden):
+    """Columns that count in every month as they are now cancel in the difference of two months."""
+    card = card_of([([[0, 9, 30], [0, 20, 50], [5, 11, 40]], (0, 3))] * 2)
+    features = [b.feature for b in card.bins if b.feature.is_column]
+    features = [replace(f, moving=int(f.institution[1:]) < movers) for f in features]
+    said = SimpleNamespace(score_values=512, score_themes=False, band_columns=3)
+    attempt = SimpleNamespace(
+        study=SimpleNamespace(holders=["h0", "h1"], settings={"index": index}),
+        plan=SimpleNamespace(features=features),
+        role="h0",
+        name="h0",
+        statements={"h0": said, "h1": said},
+        weight=[np.full(len(p), 1 / len(p)) for p in card.points],
+        node=SimpleNamespace(institution=SimpleNamespace(policy=Policy(scores="bands", score_values=512))),
+    )
+    given = score_grid.given_points(attempt, card, score_grid.sums_of(attempt)[0])
+    assert (len(given.values) > BANDS) == hidden
