@@ -8,7 +8,7 @@ from fedrisk.analysis.homogeneity import Histogram
 from fedrisk.analysis.stability import stability
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 
 SHAPES = ("rising", "peak", "tail", "rare")
 

@@ -15,7 +15,9 @@ from sklearn.linear_model import LogisticRegression
 
 from fedrisk.analysis.card_sums import curves_of
 from fedrisk.metrics import auc
-from fedrisk.models.estimator import posterior_weights, shape_bases, with_known
+from fedrisk.models.curves import shape_bases
+from fedrisk.models.estimator import posterior_weights
+from fedrisk.models.label_counts import with_known
 
 
 def parts(path: Path) -> dict[str, float]:

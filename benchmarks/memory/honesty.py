@@ -16,8 +16,8 @@ import numpy as np
 
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.memory import remember_counts
 
 COLUMNS, SIZE, STUDIES, ONES, ZEROS = 28, 13, 8, 1000, 19_000

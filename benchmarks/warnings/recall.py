@@ -25,9 +25,11 @@ from fedrisk.data.features import Feature
 from fedrisk.data.history_kinds import HistoryRule
 from fedrisk.data.season import without_season
 from fedrisk.metrics import auc
-from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
+from fedrisk.models.curves import fit_curves, radii, shape_bases
+from fedrisk.models.estimator import moment_equations, weights_from
 from fedrisk.models.history_columns import compute
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes.scorecard.plan import SHARES
@@ -166,23 +168,23 @@ def fitted(
         found = (np.bincount(c, label, b.size) for b, c in zip(bins, codes, strict=True))
         return tuple(f + sd * rng.normal(size=len(f)) for f in found)
 
-    released = es.LabelCounts(counts(y), counts(1 - y), np.full(len(columns), sd**2))
-    curves = es.fit_curves(released, bins)
-    bases = es.shape_bases(curves)
+    released = LabelCounts(counts(y), counts(1 - y), np.full(len(columns), sd**2))
+    curves = fit_curves(released, bins)
+    bases = shape_bases(curves)
     owners = [o for o, *_ in columns]
-    radii = es.radii(bases, curves, owners)
+    limits = radii(bases, curves, owners)
     psi = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
     of_column = np.repeat(owners, [b.shape[1] for b in bases])
-    for owner, radius in radii.items():
+    for owner, radius in limits.items():
         part = of_column == owner
         norm = np.linalg.norm(psi[:, part], axis=1, keepdims=True)
         psi[:, part] *= np.minimum(1, radius / np.maximum(norm, 1e-12))
     gram = psi.T @ psi
-    noise_sd = sum(r * r for r in radii.values()) / mu["gram"]
+    noise_sd = sum(r * r for r in limits.values()) / mu["gram"]
     noise = np.triu(rng.normal(size=gram.shape), 1) * noise_sd
     sums = bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2)
-    equations = logistic_equations(*sums, owners) if logistic else es.moment_equations(*sums)
-    return Card(bins, list(es.weights_from(equations, bases, curves).contributions))
+    equations = logistic_equations(*sums, owners) if logistic else moment_equations(*sums)
+    return Card(bins, list(weights_from(equations, bases, curves).contributions))
 
 
 def figures(month: Month, score: np.ndarray, rows: np.ndarray) -> dict[str, object]:

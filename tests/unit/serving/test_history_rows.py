@@ -191,11 +191,11 @@ def test_an_encoder_may_share_the_histories(tmp_path):
     from fedrisk.models.trainable import TrainedModel
 
     institution = power(tmp_path, encoders=[{"name": "months", "months": 12}])
-    rule = institution.encoder("months")
+    rule = institution.installed.rule("months")
     assert (rule.months, [s.name for s in rule.series], rule.outputs) == (12, ["load", "peak"], 4)
     design = en.EncoderDesign.from_dict(institution.encoder_design("months"))
     about = {"study": "s", "digest": "d", "mu": 0.1, "delta": 1e-6, "research": False}
-    institution.save_encoder("months", TrainedModel(en.initial_weights(design, 1), design.to_dict(), about))
+    institution.installed.save("months", TrainedModel(en.initial_weights(design, 1), design.to_dict(), about))
     table = same_as_in_a_study(institution, tmp_path)
     assert table.frame["months_1"].notna().mean() > 0.7
     # It reads the last twelve months, as one with a file of its own that holds no others.
