@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.features import Feature
 from fedrisk.data.history_kinds import HistoryRule
+from fedrisk.data.season import without_season
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
 from fedrisk.models.curves import fit_curves, radii, shape_bases
@@ -33,6 +34,7 @@ from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes.scorecard.plan import SHARES
 from fedrisk.releases.budget import split
+from sim_institutions.seasons import BY_SERIES
 
 FALSE_ALARMS = (0.052, 0.01)
 DELTA = 1e-7
@@ -68,8 +70,12 @@ class Month:
     known: np.ndarray
 
 
-def month_of(root: Path, name: str, every: bool = False) -> Month:
-    """What the institutions have of a month's borrowers; every: distress from its first month on, not only as banks label it."""
+def month_of(root: Path, name: str, every: bool = False, season: bool = True) -> Month:
+    """What the institutions have of a month's borrowers.
+
+    every: distress from its first month on, not only as banks label it. season: whether it is taken out of the months
+    by the published indices, as the province's files say.
+    """
     truth = pd.read_parquet(root / "truth" / f"{name}.parquet").set_index("id")
     truth = truth[truth[[c for c in truth if c.startswith("loan_")]].any(axis=1)]
     year, number = map(int, json.loads((root / "months.json").read_text())[name].split("-"))
@@ -79,6 +85,10 @@ def month_of(root: Path, name: str, every: bool = False) -> Month:
         frame = table(root / name / "histories" / f"{holder}.parquet", names)
         known &= truth.index.isin(frame.index)
         paths = frame.reindex(truth.index).to_numpy(float)
+        if season and series in BY_SERIES:
+            sector = table(root / name / "data" / f"{holder}.parquet", ["sector"])["sector"].astype(object)
+            groups = sector.reindex(truth.index).to_numpy(object)
+            paths = without_season(paths, BY_SERIES[series], np.full(len(paths), ends), groups)
         for kind, keys in [*COLUMNS[holder], *((kind, {}) for kind in PLAIN)]:
             # Where distress counts from its first month on, no fall is too new.
             keys = {k: 0 if k == "since" and every else v for k, v in keys.items()}
@@ -274,10 +284,14 @@ def main() -> None:
     parser.add_argument(
         "--every", action="store_true", help="distress from its first month on, not from its third"
     )
+    parser.add_argument("--with-season", action="store_true", help="leave the season in the months")
     parser.add_argument("--step", choices=("linear", "logistic"), default="logistic")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    months = {name: month_of(given.province, name, given.every) for name in ("development", *given.months)}
+    months = {
+        name: month_of(given.province, name, given.every, not given.with_season)
+        for name in ("development", *given.months)
+    }
     made = months["development"]
     training = np.random.default_rng(0).random(len(made.distress)) < 0.7
     rows = [
