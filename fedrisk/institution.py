@@ -25,34 +25,31 @@ own read these, and columns of the dictionary with a ``history`` are computed fr
 import contextlib
 import dataclasses
 import hashlib
-import io
-import math
 import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.frame_file import parquet_of
 from fedrisk.data.place import expand
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import Table, raise_for, read_table
-from fedrisk.errors import ConfigError, DataError, PolicyError
+from fedrisk.errors import ConfigError, DataError
 from fedrisk.file_rules import Stated, checked
-from fedrisk.files import PUT_BACK, read_kept, write_atomic
-from fedrisk.findings import Finding
+from fedrisk.files import write_atomic
 from fedrisk.home import home as home
 from fedrisk.home import resolved
 from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled, scaled_paths
 from fedrisk.models.history_file import HistoriesSource, filled, problems_of, read_columns, read_paths
+from fedrisk.models.installed_encoders import InstalledEncoders
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
 from fedrisk.renamed import INSTITUTION_KEYS, INSTITUTION_VALUES, renamed
@@ -61,17 +58,6 @@ from fedrisk.study_members import BANK, HOLDING, WITHOUT_TABLE, Role
 from fedrisk.study_sections import Name
 from fedrisk.toml_file import load_toml, toml_text
 from fedrisk.watch_rules import WatchRules
-
-
-@dataclass(frozen=True)
-class EncoderStatus:
-    """The state of one encoder: whether it is trained, its columns (present or to come), and a finding about it."""
-
-    name: str
-    trained: bool
-    columns: tuple[str, ...]
-    finding: Finding
-
 
 WITHOUT_LABELS = {"statistics"}
 """Recipes for which a bank needs no label."""
@@ -245,6 +231,11 @@ class Institution(BaseModel, metaclass=Stated):
         return Path(os.path.realpath(home() / "institutions" / self.name))
 
     @property
+    def installed(self) -> InstalledEncoders:
+        """Its trained encoders, in its store."""
+        return InstalledEncoders(self.name, self.store_path / "encoders", self.encoders)
+
+    @property
     def decisions_path(self) -> Path | None:
         """The bank's table of decisions (serving/decisions), or None; a relative path begins at ``folder``."""
         return None if self.decisions is None else self.folder / Path(expand(self.decisions)).expanduser()
@@ -281,7 +272,7 @@ class Institution(BaseModel, metaclass=Stated):
         """A table that was read, with the columns from histories and of trained encoders; errors as :meth:`read`."""
         table = self._computed(table)
         for rule in self.encoders:
-            trained = self.load_encoder(rule.name)
+            trained = self.installed.load(rule.name)
             if trained is not None:
                 table = self._encoded(table, rule, trained)
         return table
@@ -309,7 +300,7 @@ class Institution(BaseModel, metaclass=Stated):
         """The dictionary with the columns of trained encoders; ``dictionary`` itself is the table's alone."""
         if self.dictionary is None:
             return None
-        more = [c for e in self.encoders if self.load_encoder(e.name) for c in e.dictionary_columns()]
+        more = [c for e in self.encoders if self.installed.load(e.name) for c in e.dictionary_columns()]
         return self.dictionary.model_copy(update={"columns": (*self.dictionary.columns, *more)})
 
     def about(self, label: str | None) -> "Institution":
@@ -337,7 +328,7 @@ class Institution(BaseModel, metaclass=Stated):
         sources: list[TableSource | None] = [self.table]
         found: list[Path] = []
         for rule in self.encoders:
-            installed = self.installed_encoder(rule.name)
+            installed = self.installed.file(rule.name)
             if installed is not None:
                 found.append(installed)
                 sources += [rule.histories or self.histories]
@@ -349,23 +340,13 @@ class Institution(BaseModel, metaclass=Stated):
         places = [self.folder / Path(expand(source.source)).expanduser() for source in read]
         return tuple(dict.fromkeys([*places, *found]))
 
-    def encoder(self, name: str) -> EncoderRule:
-        """The encoder called ``name``; ConfigError where the file has none."""
-        for rule in self.encoders:
-            if rule.name == name:
-                return rule
-        known = ", ".join(e.name for e in self.encoders) or "none"
-        raise ConfigError(
-            f"institution {self.name} has no encoder {name} (it has: {known}); add [[encoders]]"
-        )
-
     def encoder_histories(self, name: str, ids: NDArray[np.object_]) -> Histories:
         """Histories of an encoder in the order of ``ids`` (normalised, as in a Table).
 
         (n, months, series) float32 in [0, 1], NaN where a month or the enterprise is missing. ConfigError where the
         file is not there, DataError with every rule that it breaks.
         """
-        rule = self.encoder(name)
+        rule = self.installed.rule(name)
         if self.dictionary is None:
             raise ConfigError(f"institution {self.name} has no [dictionary]; add it to its file")
         try:
@@ -390,90 +371,7 @@ class Institution(BaseModel, metaclass=Stated):
         """The public design of an encoder, as `models.encoder.EncoderDesign` writes it. Loads torch."""
         from fedrisk.models.encoder import EncoderDesign
 
-        return EncoderDesign.of(self.encoder(name)).to_dict()
-
-    def save_encoder(self, name: str, model: TrainedModel) -> None:
-        """Install a trained encoder; the columns are there from now on, in place of an earlier one's.
-
-        One of a research run never takes the place of one that was trained with privacy. ``model.about`` says study,
-        digest, mu, delta and research of its training. ConfigError where it was trained for other histories than
-        this institution's file states.
-        """
-        rule = self.encoder(name)
-        if lacking := {"study", "digest", "mu", "delta", "research"} - model.about.keys():
-            raise ConfigError(
-                f"encoder {name}: about lacks {', '.join(sorted(lacking))}; say how it was trained"
-            )
-        trained_for = model.about.get("rule", rule.public_digest())
-        about = {**model.about, "rule": trained_for}
-        _check_rule(self.name, rule, about)
-        file = self._encoder_file(name)
-        if about["research"]:
-            file = self._research_file(name)
-        else:
-            self._research_file(name).unlink(missing_ok=True)
-        write_atomic(file, dataclasses.replace(model, about=about).to_bytes())
-
-    def load_encoder(self, name: str) -> TrainedModel | None:
-        """The trained encoder in the institution's store, None where there is none.
-
-        ConfigError where the file changed since in what it says of the histories, or the stored one is damaged.
-        """
-        rule, file = self.encoder(name), self.installed_encoder(name)
-        if file is None:
-            return None
-        try:
-            model = TrainedModel.from_bytes(read_kept(file, f"{PUT_BACK}, or train the encoder again"))
-        except ConfigError as error:
-            raise ConfigError(f"{file}: {error}") from None
-        _check_rule(self.name, rule, model.about)
-        return model
-
-    def encoder_status(self) -> tuple[EncoderStatus, ...]:
-        """For each encoder: not trained, damaged, or by which study it was trained and at which price."""
-        return tuple(self._status(rule) for rule in self.encoders)
-
-    def _status(self, rule: EncoderRule) -> EncoderStatus:
-        columns = f"{rule.columns[0]} to {rule.columns[-1]}" if rule.outputs > 1 else rule.columns[0]
-        values: dict[str, Any] = {"encoder": rule.name, "columns": columns}
-        model = None
-        try:
-            model = self.load_encoder(rule.name)
-        except ConfigError as error:
-            finding = Finding("encoder_damaged", {**values, "reason": str(error)})
-        else:
-            if model is None:
-                finding = Finding("encoder_untrained", values)
-            elif _not_private(model.about):
-                finding = Finding("encoder_without_privacy", values)
-            else:
-                about = {"study": model.about["study"], "mu": model.about["mu"]}
-                finding = Finding("encoder_trained", {**values, **about})
-        return EncoderStatus(rule.name, model is not None, rule.columns, finding)
-
-    def check_encoders(self, *, research: bool) -> None:
-        """PolicyError where a release outside a research run would use an encoder trained without privacy."""
-        if research:
-            return
-        for rule in self.encoders:
-            model = self.load_encoder(rule.name)
-            if model is not None and _not_private(model.about):
-                raise PolicyError(
-                    f"{self.name}: encoder {rule.name} was trained without privacy (study {model.about['study']}), "
-                    "and outside research runs its columns may not enter a release; train it again with a finite "
-                    f"privacy.epsilon, or remove {self.installed_encoder(rule.name)}"
-                )
-
-    def installed_encoder(self, name: str) -> Path | None:
-        """File of the encoder that is used: a private one where there is one, else that of a research run."""
-        files = (self._encoder_file(name), self._research_file(name))
-        return next((file for file in files if file.is_file()), None)
-
-    def _research_file(self, name: str) -> Path:
-        return self._encoder_file(name).with_suffix(".research.npz")
-
-    def _encoder_file(self, name: str) -> Path:
-        return self.store_path / "encoders" / f"{name}.npz"
+        return EncoderDesign.of(self.installed.rule(name)).to_dict()
 
     def _encoded(self, table: Table, rule: EncoderRule, trained: TrainedModel) -> Table:
         try:  # loads torch, for holders with an encoder alone
@@ -492,44 +390,6 @@ class Institution(BaseModel, metaclass=Stated):
         state = hashlib.sha256(f"{table.digest}:{rule.name}:{outputs.shape}:".encode())
         state.update(np.ascontiguousarray(outputs).data)
         return dataclasses.replace(table, frame=frame, digest=state.hexdigest())
-
-
-def _check_rule(institution: str, rule: EncoderRule, about: dict[str, Any]) -> None:
-    if about["rule"] != rule.public_digest():
-        raise ConfigError(
-            f"{institution}: encoder {rule.name} in the store was trained for other series, bounds, months or outputs "
-            "than [[encoders]] states; restore these, or train it again"
-        )
-
-
-def _not_private(about: dict[str, Any]) -> bool:
-    mu = about["mu"]
-    return bool(about["research"]) or mu is None or not math.isfinite(mu)
-
-
-def parquet_of(name: str, frame: pd.DataFrame) -> bytes:
-    """A DataFrame as a Parquet file; DataError where a column has values of several kinds."""
-    content = io.BytesIO()
-    broken = ""
-    try:
-        frame.set_axis([str(c) for c in frame.columns], axis=1).to_parquet(content, index=False)
-    except (pa.ArrowException, ValueError, TypeError):
-        # The reader's own words quote values.
-        broken = next((str(c) for c in frame.columns if not _writable(frame[c])), "(its names)")
-    if broken:
-        raise DataError(
-            f"table of {name}: column {broken} has values of several kinds, or its name stands twice; bring it to one "
-            "kind, for example with astype(str)"
-        )
-    return content.getvalue()
-
-
-def _writable(values: "pd.Series[Any]") -> bool:
-    try:
-        pa.array(values, from_pandas=True)
-    except (pa.ArrowException, ValueError, TypeError):
-        return False
-    return True
 
 
 def load_institution(path: str | Path) -> Institution:

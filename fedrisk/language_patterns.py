@@ -2,7 +2,8 @@
 
 What computes knows no language: it raises errors, and returns reasons, as English texts with values in them. Where they
 are shown, `retold` looks for the catalogue's entry of that kind whose fixed parts are those of the text, and puts its
-values into the translation. A text of no known pattern stays as it is; of a list ("a; b") each part is looked for.
+values into the translation. A text of no known pattern stays as it is; of a list ("a; b") each part is looked for, and
+names ("a, b and c") are listed as the language does.
 
 It is sound in this sense: a pattern has to fit from the first letter to the last, the values between its fixed parts
 are shown as they are or retold in turn, and none is left out. Where several readings fit, the one is taken that knows
@@ -15,13 +16,15 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from string import Formatter
 
-from fedrisk.language import catalogue, language
+from fedrisk.language import catalogue, language, listed
 
 KIND = "message"
 """The kind (gettext's context) of these texts in a catalogue."""
 
 LEAST_LETTERS = 6
 """Fixed letters of a pattern; one with fewer would fit what it does not mean."""
+
+_NAMES = re.compile(r"[\w.-]+(, [\w.-]+)* and [\w.-]+")
 
 _DEEPEST = 6
 """How often a value is looked at for a text within a text."""
@@ -111,7 +114,7 @@ def _line(code: str, line: str) -> str:
 @lru_cache(maxsize=4096)
 def _best(code: str, text: str, depth: int) -> _Told:
     """The reading of a text that knows most of its letters: as a whole, or of two parts."""
-    found = _Told(text, 0)
+    found = _Told(_named(text), 0)
     if depth > _DEEPEST or not any(c.isalpha() for c in text):
         return found
     whole = _whole(code, text, depth)
@@ -119,6 +122,11 @@ def _best(code: str, text: str, depth: int) -> _Told:
         if told.known > found.known:
             found = told
     return found
+
+
+def _named(text: str) -> str:
+    """Names of lower layers, "a, b and c", as the language lists them; any other text as it is."""
+    return listed(re.split(", | and ", text)) if _NAMES.fullmatch(text) else text
 
 
 def _whole(code: str, text: str, depth: int) -> _Told | None:

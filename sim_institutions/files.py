@@ -14,7 +14,7 @@ from sim_institutions.geometry import write_counties
 from sim_institutions.institutions import Office, label, offices, prefecture_offices
 from sim_institutions.profiles import CORE, PROFILES, Profile
 from sim_institutions.statistics_files import write_rules, write_statistics
-from sim_institutions.tables import ENDS, ID, write_tables
+from sim_institutions.tables import ENDS, ID, SECTOR, write_tables
 from sim_institutions.toml_text import pairs
 
 WORKERS = 2
@@ -149,6 +149,7 @@ def _histories(office: Office, source: str) -> list[str]:
         series = ["[[encoders.series]]\n" + pairs(dict(one)) for one in office.series]
         return [encoder, f'histories = {{ source = "{source}" }}\n', *series]
     stated = {"source": source, "months": office.history_months, "ends_column": ENDS}
+    stated |= {"season_column": SECTOR} if any("season" in one for one in office.series) else {}
     series = ["[[histories.series]]\n" + pairs({**one, "better": "high"}) for one in office.series]
     return ["[histories]\n" + pairs(stated), *series, encoder]
 

@@ -20,7 +20,8 @@ import fedrisk.models.prior as prior
 from fedrisk.data.column import Column
 from fedrisk.data.features import Feature, feature_of
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts, fit_curves
+from fedrisk.models.curves import fit_curves
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.prior import Prior, PriorCurve
 from sim_institutions.institutions import offices
 from sim_institutions.profiles import PROFILES

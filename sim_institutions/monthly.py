@@ -1,7 +1,7 @@
 """What institutions' files have beside the usual where a province moves on: further labels, and columns of histories.
 
 The columns are computed by the product from the monthly histories, as their kinds say (docs/history-columns.md); each
-looks at 18 months at most.
+looks at 18 months at most. Their season is taken out by published indices (`seasons`).
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from sim_institutions.cells import flag
 from sim_institutions.index_columns import DENSITY_SERIES, OWN, STRAINED, TAX_OFFICE
 from sim_institutions.index_columns import KINDS as INDEX_KINDS
 from sim_institutions.institutions import Office
+from sim_institutions.seasons import BY_SERIES
 from sim_institutions.views.banks import ACTIVE, DISTRESS_LABEL, LATE_LABEL
 
 # Kinds of columns and their keys, of a series that shows sales, and of one that follows them. Banks know of distress
@@ -74,7 +75,10 @@ def monthly(office: Office, months: int) -> Office:
     own = OWN.get(office.name, ())
     if not months or not office.series:
         return replace(office, series=(), further=own)
-    series = (*office.series, *((DENSITY_SERIES,) if office.name == TAX_OFFICE else ()))
+    series = tuple(
+        {**one, "season": BY_SERIES[one["name"]]} if one["name"] in BY_SERIES else one
+        for one in (*office.series, *((DENSITY_SERIES,) if office.name == TAX_OFFICE else ()))
+    )
     computed = tuple(
         {**kind, "name": f"{one['name']}_{kind.get('name', kind['kind'])}", "history": one["name"]}
         for one in series

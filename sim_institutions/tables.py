@@ -29,6 +29,8 @@ from sim_institutions.views.banks import ACTIVE, LABELS
 ID = "uscc"
 # Column of a file of histories with a day of the last month.
 ENDS = "ends"
+# Column of a file of histories by which seasonal indices differ.
+SECTOR = "sector"
 # Columns that are whole numbers.
 WHOLE = LABELS | {ACTIVE}
 # Profile, seed, number of the block, its number of enterprises, and the constants of all blocks.
@@ -99,8 +101,10 @@ def point_table(ids: pa.Array, observed: Observations) -> pa.Table:
 
 
 def history_table(ids: pa.Array, observed: Observations, ends: date | None = None) -> pa.Table:
-    """Ids, perhaps a day of the last month, and, for each series, SERIES_m01 (the oldest month) to the last."""
-    columns = {ID: ids} if ends is None else {ID: ids, ENDS: pa.repeat(pa.scalar(ends), len(ids))}
+    """Ids, perhaps a day of the last month and the sector, and, for each series, SERIES_m01 (the oldest month) on."""
+    columns = {ID: ids}
+    if ends is not None:
+        columns |= {ENDS: pa.repeat(pa.scalar(ends), len(ids)), SECTOR: arrow(observed.columns[SECTOR])}
     for name, values in observed.histories.items():
         columns |= {f"{name}_m{t + 1:02d}": arrow(values[:, t].copy()) for t in range(values.shape[1])}
     return pa.table(columns)

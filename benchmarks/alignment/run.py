@@ -7,6 +7,7 @@ it runs that fraction of the full size and does not check the claims in seconds.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -203,4 +204,14 @@ def seconds_of(timed: Timed, normalise_seconds: float, match_seconds: float) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "fraction",
+        nargs="?",
+        type=float,
+        default=1.0,
+        help="of the full size, for example 0.01; claims in seconds are about all of it",
+    )
+    sys.exit(main(parser.parse_args().fraction))

@@ -8,6 +8,7 @@ in processor time, so that other work on the machine distorts all of them alike.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -91,4 +92,8 @@ def main(count: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else IDS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("ids", nargs="?", type=int, default=IDS, help="how many, for example 10000")
+    sys.exit(main(parser.parse_args().ids))

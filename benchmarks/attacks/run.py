@@ -20,9 +20,11 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Attack, then summarise."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("names", nargs="*", help="of attacks, for example audit; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer tries, wider intervals")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the page, for example build/attacks; default: a temporary one"
+    )
     asked = parser.parse_args()
     out = asked.out or Path(tempfile.mkdtemp(prefix="attacks-"))
     command = [sys.executable, "-m", "fedrisk.cli", "attack", *asked.names, "--out", str(out)]
@@ -55,6 +57,7 @@ def summary(attack: dict[str, Any]) -> dict[str, Any]:
         "outcome": attack["outcome"],
         "figures": len(plain),
         "broken": sum(f["verdict"] == "broken" for f in plain),
+        "unjudged": sum(f["verdict"] == "not judged" for f in plain),
         "controls": len(controls),
         "succeeded": sum(f["verdict"] == "control succeeded" for f in controls),
         "seconds": round(attack["seconds"], 1),

@@ -20,8 +20,8 @@ from fedrisk.data.features import Feature
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins, grid_histogram
 from fedrisk.models.calibration import logistic_fit
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import NOTHING, Knowledge
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.models.shape_rows import shape_rows
 from fedrisk.recipes.bins import find_bins

@@ -10,7 +10,7 @@ same seeds of the noise with the dictionary's directions and without, paired.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -63,7 +63,7 @@ def gains(data: Portfolio) -> np.ndarray:
 def main() -> None:
     """Both tables, then the claims."""
     shares, differences = [], []
-    for path in (ROOT / "configs" / "default_credit.toml", *map(Path, sys.argv[1:])):
+    for path in (ROOT / "configs" / "default_credit.toml", *_asked()):
         data = from_config(path)
         fixed = with_public_bins(data)
         for epsilon in EPSILONS:
@@ -80,6 +80,16 @@ def main() -> None:
         raise SystemExit("stated errors of points are wrong")
     if min(differences) < 0:
         raise SystemExit("stated directions lose accuracy")
+
+
+def _asked() -> list[Path]:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "studies", nargs="*", type=Path, help="further study files, for example demo/study.toml"
+    )
+    return parser.parse_args().studies
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ simulated in a temporary folder.
     FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/calibration/run.py [SET ...]
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -121,7 +122,10 @@ def main(names: Sequence[str]) -> int:
     here = Path(__file__).parent / "results.json"
     summary = json.loads(here.read_text()) if names and here.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in portfolios(Path(folder)).items():
+        there = portfolios(Path(folder))
+        if unknown := sorted(set(names) - set(there)):
+            raise SystemExit(f"there is no set {unknown[0]}; there are {', '.join(there)}")
+        for name, make in there.items():
             if names and name not in names:
                 continue
             data, summary[name] = make(), {}
@@ -144,4 +148,8 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="sets, for example sba; default: all")
+    sys.exit(main(parser.parse_args().names))

@@ -9,7 +9,7 @@ Run: python benchmarks/calibration/special_codes.py demo/study.toml
 
 from __future__ import annotations
 
-import sys
+import argparse
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -91,7 +91,11 @@ def compare(data: Portfolio, columns: Sequence[str], risks: Sequence[float], eps
 def main() -> None:
     """All comparisons on one study file."""
     warnings.filterwarnings("ignore")
-    data = from_config(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", type=Path, help="its file, for example demo/study.toml")
+    data = from_config(parser.parse_args().study)
     ranged = [f.name for f in data.features if f.kind == "number" and f.low is not None and f.low >= 0]
     own = [name for name in ranged if name.startswith("bank.")][:2]
     columns = own + [name for name in ranged if not name.startswith("bank.")][:4]

@@ -24,7 +24,9 @@ from portfolios import from_config  # noqa: E402
 
 from fedrisk.analysis.card_sums import CardSums, curves_of, label_counts, sizes_of  # noqa: E402
 from fedrisk.metrics import auc  # noqa: E402
-from fedrisk.models.estimator import fit_curves, moment_equations, with_known  # noqa: E402
+from fedrisk.models.curves import fit_curves  # noqa: E402
+from fedrisk.models.estimator import moment_equations  # noqa: E402
+from fedrisk.models.label_counts import with_known  # noqa: E402
 from fedrisk.recipes.bins import find_bins  # noqa: E402
 from fedrisk.recipes.scorecard.fitting import Facts, card_bins, second_release  # noqa: E402
 from fedrisk.recipes.scorecard.plan import make_plan  # noqa: E402

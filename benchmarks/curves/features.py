@@ -3,10 +3,12 @@
 import numpy as np
 
 from fedrisk.analysis.card_sums import CardSums
-from fedrisk.analysis.feature_figures import column_values, divergence, stability
+from fedrisk.analysis.feature_figures import column_values, divergence
+from fedrisk.analysis.homogeneity import Histogram
+from fedrisk.analysis.stability import stability
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 
 SHAPES = ("rising", "peak", "tail", "rare")
 
@@ -80,13 +82,18 @@ def psi(rows, noise, shift, trials, seed, size=10):
     _, p, q = column(size, "rising", shift, 1e-6)
     true, found = divergence(p, q), []
     for _ in range(trials):
-        a, b = (rng.multinomial(rows, s) + rng.normal(0, noise, size) for s in (p, q))
-        found.append(stability(a, b, expected_variance=noise**2, actual_variance=noise**2))
+        before, now = (
+            Histogram.of(rng.multinomial(rows, s) + rng.normal(0, noise, size), noise**2) for s in (p, q)
+        )
+        one = stability(before, now)
+        if one is not None:
+            found.append(one)
     return {
         "rows": rows,
         "noise": noise,
         "psi": shift,
         "coverage": float(np.mean([e.low - 1e-9 <= true <= e.high for e in found])),
-        "mean": float(np.mean([e.value for e in found])),
+        "mean": float(np.mean([e.index for e in found])),
         "half_width": float(np.mean([e.high - e.low for e in found])) / 2,
+        "nothing_said": trials - len(found),
     }

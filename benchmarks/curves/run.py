@@ -1,7 +1,7 @@
 """Coverage of all intervals of fedrisk.analysis.curves and feature_figures; writes results.json beside itself."""
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,4 +45,10 @@ def main(trials):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "trials", nargs="?", type=int, default=1000, help="draws of each setting, for example 300"
+    )
+    main(parser.parse_args().trials)

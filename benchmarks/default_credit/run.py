@@ -8,6 +8,7 @@ this file, and exits with status 1 if a claim does not hold. Needs FEDRISK_DATA.
     FEDRISK_DATA=... python benchmarks/default_credit/run.py
 """
 
+import argparse
 import json
 import os
 import sys
@@ -124,4 +125,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     sys.exit(main())

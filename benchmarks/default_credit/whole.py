@@ -6,6 +6,7 @@ file, and exits with status 1 if the claim does not hold. Needs FEDRISK_DATA, an
     FEDRISK_DATA=... PYTHONPATH=. python benchmarks/default_credit/whole.py
 """
 
+import argparse
 import json
 import os
 import sys
@@ -43,4 +44,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     sys.exit(main())

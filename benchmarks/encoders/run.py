@@ -13,6 +13,7 @@ epsilon 3, encoder columns in place of hand-made ones gain more than two standar
     OMP_NUM_THREADS=1 python benchmarks/encoders/run.py [province ...]
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -31,9 +32,11 @@ from fedrisk.data.features import Feature
 from fedrisk.institution import load_institution
 from fedrisk.metrics import auc
 from fedrisk.models import encoder as en
-from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
+from fedrisk.models.curves import fit_curves, radii, shape_bases
+from fedrisk.models.estimator import posterior_weights
 from fedrisk.models.histories import OUTPUT_EDGES, EncoderRule, scaled
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.series import Series
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes import load_study
@@ -138,21 +141,22 @@ def scorecard(
             for b, c in zip(bins, codes, strict=True)
         )
 
-    released = es.LabelCounts(counts(y), counts(1 - y), np.full(len(columns), sd**2))
-    curves = es.fit_curves(released, bins)
-    bases = es.shape_bases(curves)
+    released = LabelCounts(counts(y), counts(1 - y), np.full(len(columns), sd**2))
+    curves = fit_curves(released, bins)
+    bases = shape_bases(curves)
     owners = [o for o, _, _ in columns]
-    radii = es.radii(bases, curves, owners)
+    limits = radii(bases, curves, owners)
     psi = np.concatenate([b[c[train]] for b, c in zip(bases, codes, strict=True)], axis=1)
     of_column = np.repeat(owners, [b.shape[1] for b in bases])
-    for owner, radius in radii.items():
+    for owner, radius in limits.items():
         part = of_column == owner
         norm = np.linalg.norm(psi[:, part], axis=1, keepdims=True)
         psi[:, part] *= np.minimum(1, radius / np.maximum(norm, 1e-12))
     gram = psi.T @ psi
-    noise_sd = np.sqrt(2) * sum(r * r for r in radii.values()) / np.sqrt(2) / (mu * np.sqrt(SHARES["gram"]))
+    noise_sd = np.sqrt(2) * sum(r * r for r in limits.values()) / np.sqrt(2) / (mu * np.sqrt(SHARES["gram"]))
     noise = np.triu(rng.normal(size=gram.shape), 1) * noise_sd
-    fit = es.fit_weights(bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2))
+    sums = bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2)
+    fit = posterior_weights(*sums).contributions
     return auc(y[~train], sum(f[c[~train]] for f, c in zip(fit, codes, strict=True)))
 
 
@@ -281,4 +285,8 @@ def summary(rows: list[dict]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(a) for a in sys.argv[1:]] or list(PROVINCES)))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("provinces", nargs="*", type=int, help="their seeds, for example 201; default: all")
+    sys.exit(main(parser.parse_args().provinces or list(PROVINCES)))

@@ -5,6 +5,7 @@ FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/gain/thin.py
 
 from __future__ import annotations
 
+import argparse
 import collections
 import json
 import sys
@@ -65,4 +66,7 @@ def verdicts(data: Portfolio) -> dict[str, dict[str, int]]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     main()

@@ -11,6 +11,7 @@ history columns add more than two standard errors over the provinces.
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/histories/accuracy.py [province ...]
 """
 
+import argparse
 import json
 import sys
 import warnings
@@ -110,4 +111,8 @@ def main(provinces: list[int]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(a) for a in sys.argv[1:]] or list(PROVINCES)))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("provinces", nargs="*", type=int, help="their seeds, for example 201; default: all")
+    sys.exit(main(parser.parse_args().provinces or list(PROVINCES)))

@@ -8,6 +8,7 @@ machine counts little. Values in the file are random; what they are costs nothin
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/histories/speed.py [enterprises]
 """
 
+import argparse
 import json
 import resource
 import subprocess
@@ -147,4 +148,10 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--part"]:
         print(json.dumps(PARTS[sys.argv[2]](Path(sys.argv[3]), int(sys.argv[4]))))
         sys.exit(0)
-    sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else ENTERPRISES))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "enterprises", nargs="?", type=int, default=ENTERPRISES, help="how many, for example 10000"
+    )
+    sys.exit(main(parser.parse_args().enterprises))

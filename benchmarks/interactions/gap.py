@@ -3,8 +3,8 @@
 FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/interactions/gap.py [STUDY_FILE ...]
 """
 
+import argparse
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from sklearn.linear_model import LogisticRegression
 
 from fedrisk.analysis.card_sums import curves_of
 from fedrisk.metrics import auc
-from fedrisk.models.estimator import posterior_weights, shape_bases, with_known
+from fedrisk.models.curves import shape_bases
+from fedrisk.models.estimator import posterior_weights
+from fedrisk.models.label_counts import with_known
 
 
 def parts(path: Path) -> dict[str, float]:
@@ -48,5 +50,11 @@ def parts(path: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or [str(ROOT / "configs" / "sba.toml")]:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "studies", nargs="*", help="study files, for example configs/taiwan.toml; default: sba"
+    )
+    for name in parser.parse_args().studies or [str(ROOT / "configs" / "sba.toml")]:
         print(name, {key: round(value, 4) for key, value in parts(Path(name)).items()})

@@ -9,6 +9,7 @@ is measured separately and printed too.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -111,7 +112,13 @@ def measure(path: Path, size: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, check."""
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder", nargs="?", help="on the disk to measure, for example build; default: a temporary one"
+    )
+    with tempfile.TemporaryDirectory(dir=parser.parse_args().folder) as name:
         folder = Path(name)
         before = sync_time(folder)
         results = {size: measure(folder / f"{size}.sqlite", size) for size in SIZES}

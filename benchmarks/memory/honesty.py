@@ -7,6 +7,7 @@ writes honesty.json; exits with status 1 if standardised errors are larger than 
     OMP_NUM_THREADS=1 python benchmarks/memory/honesty.py [SERIES]
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ import numpy as np
 
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.memory import remember_counts
 
 COLUMNS, SIZE, STUDIES, ONES, ZEROS = 28, 13, 8, 1000, 19_000
@@ -63,4 +64,8 @@ def main(series: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 40))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("series", nargs="?", type=int, default=40, help="series of studies, for example 4")
+    sys.exit(main(parser.parse_args().series))

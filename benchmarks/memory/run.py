@@ -37,8 +37,8 @@ from portfolios import at_epsilon, from_config
 from fedrisk.analysis import card_sums
 from fedrisk.metrics import auc
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import Knowledge, PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.memory import Remembered, remember_counts
 from fedrisk.recipes.scorecard import fitting
 

@@ -20,8 +20,8 @@ from emulation import Portfolio, _counts, _edges, _points, _second
 
 from fedrisk.analysis.card_sums import gram_matrix, label_counts, sizes_of
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import NOTHING, Knowledge, PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.recipes.bins import find_bins
 from fedrisk.recipes.scorecard.fitting import Facts, Second, card_bins, card_from, second_release
 from fedrisk.recipes.scorecard.plan import make_plan

@@ -9,6 +9,7 @@ over it as over a real line; the queue has 1,000 packets, as netem's has.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import fcntl
 import json
@@ -290,6 +291,9 @@ def main() -> int:
     if sys.argv[1:2] == ["--carry"]:
         carry([int(word) for word in sys.argv[2:]])
         return 0
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     try:
         own_namespace()
         with Lines(["one"], Line(100, 50)) as lines:

@@ -8,6 +8,7 @@ take. Small studies do not: there this work is a tenth of a second.
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Callable
@@ -68,4 +69,7 @@ def _timed(do: Callable[[], Any]) -> tuple[float, Any]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     print(json.dumps({"block": block_seconds(1_500), "carrying_s_a_mb": carrying()}))

@@ -7,6 +7,7 @@ status 1 if the claim does not hold.
     OMP_NUM_THREADS=1 python benchmarks/networks/lost_bank.py
 """
 
+import argparse
 import json
 import os
 import sys
@@ -128,4 +129,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     sys.exit(main())

@@ -6,6 +6,7 @@ the hub's step. Prints tables and adds them to results.json next to this file. N
     FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/networks/run.py credit|sba|own [seeds]
 """
 
+import argparse
 import json
 import math
 import sys
@@ -304,8 +305,15 @@ def lenders(rows: list[dict]) -> dict[str, Any]:
 
 def main() -> int:
     """Run one experiment, by name."""
-    what, seeds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    rows = {"credit": credit, "own": own, "sba": sba}[what](seeds)
+    experiments = {"credit": credit, "own": own, "sba": sba}
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=sorted(experiments), help="for example credit")
+    parser.add_argument("seeds", nargs="?", type=int, default=5, help="how many, for example 1")
+    asked = parser.parse_args()
+    what = asked.what
+    rows = experiments[what](asked.seeds)
     show(what, rows)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for row in rows:

@@ -7,6 +7,7 @@ claim does not hold. Needs FEDRISK_DATA.
     FEDRISK_DATA=... OMP_NUM_THREADS=1 python benchmarks/networks/studies.py [seeds]
 """
 
+import argparse
 import json
 import os
 import sys
@@ -67,4 +68,8 @@ def main(seeds: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("seeds", nargs="?", type=int, default=5, help="of each epsilon, for example 1")
+    sys.exit(main(parser.parse_args().seeds))

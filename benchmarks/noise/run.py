@@ -6,6 +6,7 @@ Run from the root of the project: ``python benchmarks/noise/run.py``. About a mi
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import time
@@ -116,4 +117,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     main()

@@ -10,9 +10,9 @@ its time. Usage, as of run.py:
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run the sets that are named, write many_rows.json anew with them, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", help="for example sba")
     file = HERE / "many_rows.json"
-    for name in sys.argv[1:]:
+    for name in parser.parse_args().sets:
         rows = run(name)
         before = json.loads(file.read_text()) if file.exists() else []
         file.write_text(json.dumps([r for r in before if r["set"] != name] + rows, indent=0))

@@ -8,9 +8,9 @@ repository, with FEDRISK_DATA set (the demo: ``python -m sim_institutions --rese
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,9 +125,13 @@ def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def main() -> None:
     """Run the sets that are named, write results.json anew with them, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", help="for example sba")
     champion.fit_champion = remembered(champion.fit_champion)
     file = HERE / "results.json"
-    for name in sys.argv[1:]:
+    for name in parser.parse_args().sets:
         rows = run(name)
         before = json.loads(file.read_text()) if file.exists() else []
         kept = [r for r in before if r["set"] != name]

@@ -33,8 +33,9 @@ from emulation import Portfolio, emulate, figures  # noqa: E402
 from portfolios import at_epsilon, from_config  # noqa: E402
 
 from fedrisk.models.binning import Bins  # noqa: E402
-from fedrisk.models.estimator import LabelCounts, fit_curves  # noqa: E402
+from fedrisk.models.curves import fit_curves  # noqa: E402
 from fedrisk.models.knowledge import NOTHING, Knowledge  # noqa: E402
+from fedrisk.models.label_counts import LabelCounts  # noqa: E402
 from fedrisk.models.prior import Prior  # noqa: E402
 
 SEEDS, ELSEWHERE, ENTERPRISES = (101, 102, 103), 109, (30_000, 60_000)

@@ -8,6 +8,7 @@ one that another benchmark claims, ``{table|NAME}`` for a table.
 
 from __future__ import annotations
 
+import argparse
 import html
 import json
 import re
@@ -130,4 +131,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     main()

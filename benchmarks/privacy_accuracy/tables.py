@@ -163,6 +163,10 @@ def attacks(_found: Mapping[str, Any]) -> str:
             rows.append([f"`{name}`", words, "not measured yet", ""])
             continue
         tries = f"{one['figures']} figures, {one['broken']} above what is claimed"
+        if one.get("unjudged"):
+            tries += f", {one['unjudged']} no evidence either way"
+        if one["quick"]:
+            tries += " (quick run: few tries)"
         rows.append([f"`{name}`", words, tries, f"{one['succeeded']} of {one['controls']}"])
     return _table(("attack", "question", "came to", "controls that succeeded"), rows)
 

@@ -73,8 +73,7 @@ def redo(asked: Mapping[str, Manifest], work: Path, *, anew: bool) -> int:
                 ran = True
             seconds, load = seconds + made.done[key]["seconds"], max(load, made.done[key]["load"])
         if ran:
-            files = {file for r in manifest.runs if f"{name}.{r.name}" in made.done for file in r.writes}
-            figures = values(manifest, made.tree / "benchmarks" / name, files)
+            figures = values(manifest, made.tree / "benchmarks" / name, _written(manifest, made))
             history.add([history.entry(manifest, figures, seconds=seconds, load=load, source=made.commit)])
             print(f"{name}: {seconds:.0f} s", flush=True)
     found = compared(asked, made)
@@ -86,13 +85,20 @@ def redo(asked: Mapping[str, Manifest], work: Path, *, anew: bool) -> int:
 
 
 def compared(asked: Mapping[str, Manifest], made: rounds.Round) -> list[Move]:
-    """What moved, of all folders of which something was done."""
+    """What moved, of the figures that runs of the round have written; others in the copy are kept ones."""
     out: list[Move] = []
     for name, manifest in asked.items():
-        if any(key.startswith(f"{name}.") for key in made.done):
-            new = values(manifest, made.tree / "benchmarks" / name)
-            out += moves(manifest, values(manifest, BENCHMARKS / name), new, _busy(manifest, made))
+        if files := _written(manifest, made):
+            old, new = (
+                values(manifest, folder / name, files) for folder in (BENCHMARKS, made.tree / "benchmarks")
+            )
+            out += moves(manifest, old, new, _busy(manifest, made))
     return out
+
+
+def _written(manifest: Manifest, made: rounds.Round) -> set[str]:
+    """Results files that runs of the round have written."""
+    return {file for r in manifest.runs if f"{manifest.folder}.{r.name}" in made.done for file in r.writes}
 
 
 def _busy(manifest: Manifest, made: rounds.Round) -> set[str]:

@@ -21,10 +21,17 @@ def table(manifests: Mapping[str, Manifest], root: Path = BENCHMARKS) -> str:
         lines += ["", f"## {heading}", "", "| claim | measured | folder |", "| --- | --- | --- |"]
         for claim, name, found in sorted(rows, key=lambda row: (row[0].place, row[1])):
             if claim.part == part:
-                texts = (written(text, claim, found) for text in (claim.says, claim.measured))
+                texts = written(claim.says, claim, found), _measured(claim, found)
                 mark = " (by hand)" if claim.by_hand else ""
                 lines.append(f"| {' | '.join(texts)} | [{name}]({name}){mark} |")
     return "\n".join([BEGIN, *lines, "", END])
+
+
+def _measured(claim: Claim, found: Mapping[str, float | None]) -> str:
+    """What came out; where nothing was measured yet, what it waits for, in place of a sentence of gaps."""
+    if claim.waits and all(found[f"{claim.name}: {name}"] is None for name in claim.figures):
+        return f"not measured yet: waits for {claim.waits}"
+    return written(claim.measured, claim, found)
 
 
 def renewed(text: str, made: str) -> str:

@@ -9,8 +9,8 @@ interval of analysis/swap_sets holds that.
 What swap_coverage.json has already is not done again: delete it to begin anew.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,13 @@ def covered(seed, n, rate, better, times):
 
 
 if __name__ == "__main__":
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "times", nargs="?", type=int, default=400, help="draws of each setting, for example 200"
+    )
+    times = parser.parse_args().times
     file = Path(__file__).with_name("swap_coverage.json")
     results = json.loads(file.read_text())["settings"] if file.exists() else []
     done = [(r["rows"], r["default_rate"], r["better"]) for r in results]

@@ -61,7 +61,7 @@ def build(folder: Path, size: Size, seed: int = 1, *, cached: bool = True) -> tu
     people = _Customers(rng, n)
     # As after an alignment: the authority has the epoch's key, and everybody keeps its public one.
     home = NodeStore(folder / "stores" / study.authority)
-    key = oprf.public_key(home.authority_key(study.alignment.epoch)) if cached else None
+    key = oprf.public_key(home.authority.key(study.alignment.epoch)) if cached else None
     writer = _Writer(folder, f"{study.authority}@{study.alignment.epoch}@voprf", key, rng, people, size.kinds)
     of_bank = max(1, round(size.bank_share * size.features)) if holders else size.features
     # A few large banks, many small ones.

@@ -8,6 +8,7 @@ Every case runs in a separate process, so that peak memory is that of the case. 
 1), with real noise, ledgers and trails.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -158,4 +159,11 @@ def main(asked: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] != ["--case"]:
+        parser = argparse.ArgumentParser(
+            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        parser.add_argument("groups", nargs="*", help=f"of cases: {', '.join(CASES)}; default: all")
+        for unknown in set(parser.parse_args().groups) - set(CASES):
+            parser.error(f"there is no group {unknown}; there are {', '.join(CASES)}")
     sys.exit(main(sys.argv[1:]))

@@ -4,9 +4,9 @@ Microseconds of processor time for a token in questions of a thousand: verified 
 is known from before, and its signature alone; best of five rounds.
 """
 
+import argparse
 import base64
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -71,4 +71,8 @@ def main(count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000), indent=1))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tokens", nargs="?", type=int, default=1000, help="how many, for example 100")
+    print(json.dumps(main(parser.parse_args().tokens), indent=1))

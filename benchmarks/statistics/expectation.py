@@ -10,6 +10,7 @@ said less than their noise, and how many were expected to. Run it as
 and it prints the table of README.md and writes expectation.json beside itself.
 """
 
+import argparse
 import json
 import math
 import os
@@ -145,4 +146,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     main()

@@ -7,8 +7,8 @@ values and the sum of the values, centred and clipped to [-1, 1] between the stu
 indicator's owner; and in which quarter each cell's shock begins (0: none).
 """
 
+import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,4 +104,11 @@ def load(seed: int, enterprises: int, quiet: bool = False) -> dict[str, np.ndarr
 
 
 if __name__ == "__main__":
-    load(int(sys.argv[1]), int(sys.argv[2]), "--quiet" in sys.argv)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("seed", type=int, help="of the province, for example 21")
+    parser.add_argument("enterprises", type=int, help="how many, for example 20000")
+    parser.add_argument("--quiet", action="store_true", help="a province without shocks")
+    asked = parser.parse_args()
+    load(asked.seed, asked.enterprises, asked.quiet)

@@ -6,6 +6,7 @@
 Every case runs in a separate process, so that peak memory is that of the case. Noise, ledgers and trails are real.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -112,4 +113,12 @@ def main(asked: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] != ["--case"]:
+        parser = argparse.ArgumentParser(
+            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        parser.add_argument(
+            "cases", nargs="*", type=int, help="enterprises, for example 100000; default: all"
+        )
+        parser.parse_args()
     sys.exit(main(sys.argv[1:]))

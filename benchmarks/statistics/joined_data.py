@@ -57,7 +57,7 @@ def build(folder: Path, size: Size, seed: int = 1) -> tuple[Study, dict[str, Pat
     for share in (1.0, SECOND, THIRD):
         drawn = np.flatnonzero(rng.random(n) < share)
         at[drawn, rng.choice(size.banks, len(drawn), p=pull / pull.sum())] = True
-    key = NodeStore(folder / "stores" / study.authority).authority_key(study.alignment.epoch)
+    key = NodeStore(folder / "stores" / study.authority).authority.key(study.alignment.epoch)
     paths = {}
     for name in [*banks, *holders]:
         known = at[:, banks.index(name)] if name in banks else rng.random(n) < COVERED

@@ -23,14 +23,18 @@ from sklearn.linear_model import LogisticRegression
 from fedrisk.alignment.ids import normalise
 from fedrisk.data.features import Feature
 from fedrisk.data.history_kinds import HistoryRule
+from fedrisk.data.season import without_season
 from fedrisk.metrics import auc
-from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
+from fedrisk.models.curves import fit_curves, radii, shape_bases
+from fedrisk.models.estimator import moment_equations, weights_from
 from fedrisk.models.history_columns import compute
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.privacy.accounting import mu_for
 from fedrisk.recipes.scorecard.plan import SHARES
 from fedrisk.releases.budget import split
+from sim_institutions.seasons import BY_SERIES
 
 FALSE_ALARMS = (0.052, 0.01)
 DELTA = 1e-7
@@ -66,8 +70,12 @@ class Month:
     known: np.ndarray
 
 
-def month_of(root: Path, name: str, every: bool = False) -> Month:
-    """What the institutions have of a month's borrowers; every: distress from its first month on, not only as banks label it."""
+def month_of(root: Path, name: str, every: bool = False, season: bool = True) -> Month:
+    """What the institutions have of a month's borrowers.
+
+    every: distress from its first month on, not only as banks label it. season: whether it is taken out of the months
+    by the published indices, as the province's files say.
+    """
     truth = pd.read_parquet(root / "truth" / f"{name}.parquet").set_index("id")
     truth = truth[truth[[c for c in truth if c.startswith("loan_")]].any(axis=1)]
     year, number = map(int, json.loads((root / "months.json").read_text())[name].split("-"))
@@ -77,6 +85,10 @@ def month_of(root: Path, name: str, every: bool = False) -> Month:
         frame = table(root / name / "histories" / f"{holder}.parquet", names)
         known &= truth.index.isin(frame.index)
         paths = frame.reindex(truth.index).to_numpy(float)
+        if season and series in BY_SERIES:
+            sector = table(root / name / "data" / f"{holder}.parquet", ["sector"])["sector"].astype(object)
+            groups = sector.reindex(truth.index).to_numpy(object)
+            paths = without_season(paths, BY_SERIES[series], np.full(len(paths), ends), groups)
         for kind, keys in [*COLUMNS[holder], *((kind, {}) for kind in PLAIN)]:
             # Where distress counts from its first month on, no fall is too new.
             keys = {k: 0 if k == "since" and every else v for k, v in keys.items()}
@@ -156,23 +168,23 @@ def fitted(
         found = (np.bincount(c, label, b.size) for b, c in zip(bins, codes, strict=True))
         return tuple(f + sd * rng.normal(size=len(f)) for f in found)
 
-    released = es.LabelCounts(counts(y), counts(1 - y), np.full(len(columns), sd**2))
-    curves = es.fit_curves(released, bins)
-    bases = es.shape_bases(curves)
+    released = LabelCounts(counts(y), counts(1 - y), np.full(len(columns), sd**2))
+    curves = fit_curves(released, bins)
+    bases = shape_bases(curves)
     owners = [o for o, *_ in columns]
-    radii = es.radii(bases, curves, owners)
+    limits = radii(bases, curves, owners)
     psi = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
     of_column = np.repeat(owners, [b.shape[1] for b in bases])
-    for owner, radius in radii.items():
+    for owner, radius in limits.items():
         part = of_column == owner
         norm = np.linalg.norm(psi[:, part], axis=1, keepdims=True)
         psi[:, part] *= np.minimum(1, radius / np.maximum(norm, 1e-12))
     gram = psi.T @ psi
-    noise_sd = sum(r * r for r in radii.values()) / mu["gram"]
+    noise_sd = sum(r * r for r in limits.values()) / mu["gram"]
     noise = np.triu(rng.normal(size=gram.shape), 1) * noise_sd
     sums = bases, released, curves, gram + noise + noise.T, np.full(gram.shape, noise_sd**2)
-    equations = logistic_equations(*sums, owners) if logistic else es.moment_equations(*sums)
-    return Card(bins, list(es.weights_from(equations, bases, curves).contributions))
+    equations = logistic_equations(*sums, owners) if logistic else moment_equations(*sums)
+    return Card(bins, list(weights_from(equations, bases, curves).contributions))
 
 
 def figures(month: Month, score: np.ndarray, rows: np.ndarray) -> dict[str, object]:
@@ -272,10 +284,14 @@ def main() -> None:
     parser.add_argument(
         "--every", action="store_true", help="distress from its first month on, not from its third"
     )
+    parser.add_argument("--with-season", action="store_true", help="leave the season in the months")
     parser.add_argument("--step", choices=("linear", "logistic"), default="logistic")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    months = {name: month_of(given.province, name, given.every) for name in ("development", *given.months)}
+    months = {
+        name: month_of(given.province, name, given.every, not given.with_season)
+        for name in ("development", *given.months)
+    }
     made = months["development"]
     training = np.random.default_rng(0).random(len(made.distress)) < 0.7
     rows = [

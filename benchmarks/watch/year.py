@@ -6,7 +6,7 @@ months through the members' own handlers. Alerts are held against the truth, whi
 in the last six months at a loan that was active. Warnings are held against what the bank's workout found (outcomes):
 the share that was warned of among loans without distress, beside the interval that the study stated for it.
 
-    python benchmarks/watch/year.py [--folder DIR] [--profile demo] [--enterprises N] [--epsilon 3] [--out FILE]
+    python benchmarks/watch/year.py [--folder DIR] [--profile demo] [--enterprises N] [--epsilon 3] [--with-season] [--out FILE]
 """
 
 import argparse
@@ -55,6 +55,8 @@ def province(folder: Path, given: argparse.Namespace) -> None:
         text = file.read_text("utf-8").replace("[policy.serving]\n", RULES, 1)
         if name == BANK:
             text = text.partition("[watch]\n")[0] + WATCH
+        if given.with_season:
+            text = "".join(line for line in text.splitlines(True) if not line.startswith("season"))
         file.write_text(text, "utf-8")
 
 
@@ -117,7 +119,7 @@ def by_outcome(folder: Path, kept: Kept, point: WarningPoint) -> dict[str, Any]:
     files = sorted(folder.glob(f"m*/outcomes/{BANK}.parquet"))
     every = pd.concat([pd.read_parquet(f).astype({"month": str, "label": str}) for f in files])
     known = every[every["label"] == "distress"].drop_duplicates(["id", "month"], keep="last")
-    counts = np.zeros((2, 2), np.int64)
+    counts, by_month = np.zeros((2, 2), np.int64), {}
     for month in kept.months():
         scores = kept.read_month(month, ["id", "score"]).to_pandas().dropna()
         rows = scores.merge(known[known["month"] == str(month)], on="id")
@@ -125,12 +127,15 @@ def by_outcome(folder: Path, kept: Kept, point: WarningPoint) -> dict[str, Any]:
             of = rows[rows["outcome"] == outcome]
             warned = int(point.warns(of["score"].to_numpy()).sum())
             counts[outcome] += (len(of), warned)
+            if not outcome and len(of):
+                by_month[str(month)] = round(warned / len(of), 4)
     (well, false), (bad, right) = counts.tolist()
     return {
         "without_distress": well,
         "false_alarm_rate": false / max(well, 1),
         "with_distress": bad,
         "recall": right / max(bad, 1),
+        "false_alarms_by_month": by_month,
     }
 
 
@@ -213,6 +218,9 @@ def main() -> int:
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument(
         "--study", default="warning", help="the study file in the province's folder, without .toml"
+    )
+    parser.add_argument(
+        "--with-season", action="store_true", help="files state no seasonal indices: it is left in the months"
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("year.json"))
     given = parser.parse_args()

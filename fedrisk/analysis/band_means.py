@@ -1,7 +1,7 @@
 """What a model predicted in each band of its probability, from the released histogram of finer bins.
 
 A band begins and ends within bins. Inside a bin, enterprises are spread evenly in log-odds between its ends, and moved
-so that their mean is the bin's own (models/scorecard.bin_probabilities); the two outer bins have no end, and their
+so that their mean is the bin's own (models/score_spread.bin_probabilities); the two outer bins have no end, and their
 enterprises stand at the mean.
 """
 

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from fedrisk.analysis.card_sums import CardSums, curves_of
-from fedrisk.models.estimator import Curves, complete_gram, moment_equations, with_known
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import complete_gram, moment_equations
 from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.label_counts import with_known
 from fedrisk.models.moment_posterior import moment_draws
 from fedrisk.models.score_moments import CORRELATION, class_shares
 

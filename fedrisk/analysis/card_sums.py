@@ -9,17 +9,11 @@ from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import (
-    Curves,
-    LabelCounts,
-    combine_counts,
-    fit_curves,
-    shape_bases,
-    with_known,
-)
+from fedrisk.models.curves import Curves, fit_curves, shape_bases
 from fedrisk.models.gram_memory import remember_gram
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
 from fedrisk.models.knowledge_file import from_bytes, to_bytes
+from fedrisk.models.label_counts import LabelCounts, combine_counts, with_known
 from fedrisk.models.memory import remember_counts
 from fedrisk.models.prior import Prior
 from fedrisk.releases.record import ReleasedBlock, ReleasedSums, ReleaseRecord

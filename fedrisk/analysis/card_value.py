@@ -29,7 +29,9 @@ from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
 from fedrisk.analysis.card_sums import CardSums, curves_of
-from fedrisk.models.estimator import Curves, moment_equations, with_known
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import moment_equations
+from fedrisk.models.label_counts import with_known
 from fedrisk.models.moment_posterior import moment_draws
 from fedrisk.models.score_moments import CORRELATION, class_shares
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fedrisk.analysis.card_sums import CardSums
 from fedrisk.analysis.intervals import reach
-from fedrisk.models.estimator import with_known
+from fedrisk.models.label_counts import with_known
 from fedrisk.study_members import BANK
 
 LEVEL = 0.95

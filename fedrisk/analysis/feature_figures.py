@@ -20,7 +20,8 @@ from fedrisk.analysis.card_sums import CardSums, curves_of
 from fedrisk.analysis.curves import LEVEL, Band, Estimate
 from fedrisk.analysis.intervals import reach
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.curves import Curves
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.releases.record import ReleaseRecord
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.row_order import listed
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases, with_known
+from fedrisk.models.curves import fit_curves, shape_bases
 from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.label_counts import LabelCounts, with_known
 from fedrisk.models.scorecard import FACTOR
 from fedrisk.protocol.payload import Payload
 from fedrisk.recipes.scorecard import delivery

@@ -104,7 +104,7 @@ def _names(consortium: Consortium) -> Iterator[Measured]:
     guesses, chance = named(consortium, first.pseudonyms, bank, others, register)
     hits = sum(guesses[p] == truth[p] for p in first.pseudonyms[bank])
     yield _guessed("customers/named", hits, len(guesses), begun, party="bank", chance=chance)
-    key = consortium.nodes[AUTHORITY].store.authority_key(consortium.study.alignment.epoch)
+    key = consortium.nodes[AUTHORITY].store.authority.key(consortium.study.alignment.epoch)
     known = {
         v.tobytes(): i
         for v, i in zip(oprf.pseudonyms([i.encode() for i in register], key), register, strict=True)

@@ -10,7 +10,7 @@ from rich.status import Status
 
 from fedrisk.cli.output import err, note, plain_table, screen, tell, tell_table
 from fedrisk.cli.progress import duration
-from fedrisk.language import _
+from fedrisk.language import _, either
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,12 @@ def show(found: "Outcome") -> None:
     measured = found.rows[found.rows["auc"].notna()]
     if len(measured):
         _table(measured)
-    said = _("{cells} cells, {seconds:.0f} s", cells=len(found.cells), seconds=found.seconds)
+    said = either(
+        "{count} cell, {seconds:.0f} s",
+        "{count} cells, {seconds:.0f} s",
+        len(found.cells),
+        seconds=found.seconds,
+    )
     if found.there:
         said += _("; {there} were there already", there=found.there)
     tell(said)

@@ -126,9 +126,9 @@ def _show(one: "DataSet") -> None:
     for text in _drawn(one):
         tell(text)
     if held := holdings(rules):
-        table = plain_table("", "name", "role", "columns", "which rows", right=("columns",), whole=("name",))
+        table = plain_table("", "name", "role", "columns", "which rows", whole=("name",))
         for h in held:
-            table.add_row(h.name, h.role, str(h.columns), _rows(h, one))
+            table.add_row(h.name, h.role, _columns(h), _rows(h, one))
         tell_table(table)
     if rules.left_out:
         table = plain_table(_("left out"), "column", "why", whole=("column",))
@@ -161,6 +161,17 @@ def _drawn(one: "DataSet") -> list[str]:
             )
         )
     return said
+
+
+MOST_NAMES = 6
+"""Columns of an institution whose names are shown; of more, the first ones."""
+
+
+def _columns(holding: "Holding") -> str:
+    """How many columns an institution has, and their names."""
+    names = holding.columns
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return f"{len(names)}: {', '.join(names[:MOST_NAMES])}{more}" if names else "0"
 
 
 def _rows(holding: "Holding", one: "DataSet") -> str:

@@ -20,10 +20,8 @@ BAR = 25
 
 def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
     """The months of one enterprise, this one first, with what moved."""
-    from fedrisk.report.index_page import told_words
-
     if answer.code:
-        tell(f"{answer.code}: {told_words(answer)}", "red")
+        tell(f"{answer.code}: {retold(answer.words)}", "red")
         return
     tell(_headline(answer), "bold")
     themes = list(answer.months[0].themes)
@@ -37,7 +35,7 @@ def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
     if themes:
         tell(_("points by theme: higher is healthier, and a difference says what moved the index"))
     if answer.words:
-        tell(told_words(answer), "yellow")
+        tell(retold(answer.words), "yellow")
     tell(scale_words(scale))
     if answer.notice:
         note(retold(answer.notice))
@@ -45,8 +43,6 @@ def show_one(answer: "IndexAnswer", scale: "ScaleShown") -> None:
 
 def show_list(answers: Sequence["IndexAnswer"], scale: "ScaleShown") -> None:
     """A line for each enterprise, then why others have none."""
-    from fedrisk.report.index_page import told_words
-
     told = [a for a in answers if not a.code]
     spans = [months for months in SPANS if any(a.change(months) is not None for a in told)]
     columns = ["enterprise", "index", "change in 3 months", "change in 12 months"]
@@ -62,9 +58,9 @@ def show_list(answers: Sequence["IndexAnswer"], scale: "ScaleShown") -> None:
         table.add_row(answer.id, str(answer.index), *changes)
     out.print(table)
     # Of two enterprises without an index other members may be missing.
-    for (code, words), count in Counter((a.code, told_words(a)) for a in answers if a.code).most_common():
+    for (code, words), count in Counter((a.code, retold(a.words)) for a in answers if a.code).most_common():
         note(f"{count:,} {code}: {words}", style=None)
-    for words in dict.fromkeys(told_words(a) for a in told if a.words):
+    for words in dict.fromkeys(retold(a.words) for a in told if a.words):
         note(words, style=None)
     tell(scale_words(scale))
 

@@ -357,7 +357,7 @@ def node_errors(
     from fedrisk.clients.node import Node
     from fedrisk.deploy.node_home import NodeHome
 
-    found = Node.load(NodeHome.load(node).institution).store.errors_of(attempt)[-last:]
+    found = Node.load(NodeHome.load(node).institution).store.errors.read(attempt)[-last:]
     if as_json:
         tell_json(found)
         return

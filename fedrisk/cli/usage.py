@@ -108,8 +108,8 @@ def quota(
     names = _partners(node, name)
     tag = epoch_tag(node.name, epoch)
     if size is not None:
-        node.store.quota.redeclare(node.store.fingerprint(str(name)), tag, size)
-    found = {n: node.store.evaluations(n, tag) for n in names}
+        node.store.authority.quota.redeclare(node.store.fingerprint(str(name)), tag, size)
+    found = {n: node.store.authority.evaluations(node.store.fingerprint(n), tag) for n in names}
     if as_json:
         quotas = {n: {"agreed": agreed, "used": used} for n, (agreed, used) in found.items()}
         tell_json({"authority": node.name, "epoch": epoch, "quotas": quotas})

@@ -163,11 +163,14 @@ def _asked_as(of: str) -> str:
 
 def _end(done: "Done") -> None:
     """An error where alerts wait for a sink: whoever starts the command has to hear of it."""
-    raise_untold(done.waiting)
+    raise_untold(done.waiting, "the month is kept")
 
 
-def raise_untold(left: "Mapping[str, Undelivered]") -> None:
-    """LaterError where alerts wait for a sink, PeerError where one was refused; nothing of an alert is in it."""
+def raise_untold(left: "Mapping[str, Undelivered]", done: str) -> None:
+    """LaterError where alerts wait for a sink, PeerError where one was refused; nothing of an alert is in it.
+
+    done: what the command did all the same, or what it left as it was, in words.
+    """
     from fedrisk.errors import LaterError, PeerError
 
     refused = {sink: one for sink, one in left.items() if one.refused}
@@ -183,7 +186,7 @@ def raise_untold(left: "Mapping[str, Undelivered]") -> None:
             "says which, and fedrisk watch send gives them again"
         )
     if said:
-        raise (LaterError if waiting else PeerError)(f"the month is kept. {' '.join(said)}")
+        raise (LaterError if waiting else PeerError)(f"{done}. {' '.join(said)}")
 
 
 def show_taken(taken: "Taken") -> None:

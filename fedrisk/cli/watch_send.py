@@ -51,4 +51,4 @@ def watch_send(bank: Place, alert: One = None, watch: Name = None, as_json: AsJs
                 "{count} refused alert was given again", "{count:,} refused alerts were given again", lifted
             )
         )
-    raise_untold(left)
+    raise_untold(left, "no alert is lost")

@@ -141,7 +141,7 @@ def _debit(attempt: Attempt, name: str, declared: int, points: bytes) -> None:
     an account that is used up would lock out later runs.
     """
     node, digest = attempt.node, hashlib.sha256(points)
-    fingerprint, quota = node.store.fingerprint(name), node.store.quota
+    fingerprint, quota = node.store.fingerprint(name), node.store.authority.quota
     agreed = quota.size(fingerprint, attempt.key_tag)
     try:
         quota.debit(

@@ -157,7 +157,7 @@ def _answer(node: Node, name: str, payload: Payload) -> Payload:
 def _later(node: Node, name: str, payload: Payload, error: Exception) -> Payload:
     """Refuse for now: the reason is kept at home, and the attempt goes on once the fault is gone."""
     with contextlib.suppress(Exception):
-        node.store.log_error(str(payload.body.get("attempt", "none")), name, error)
+        node.store.errors.add(str(payload.body.get("attempt", "none")), name, error)
     with contextlib.suppress(Exception):
         record_later(Message(node, name, payload, None), LATER)
     return refused(LATER)
@@ -168,7 +168,7 @@ def _refuse(node: Node, name: str, payload: Payload | None, error: Exception) ->
     attempt = "none" if payload is None else str(payload.body.get("attempt", "none"))
     # Nothing, be it a full disk or a message that no entry can hold, may turn the refusal into an exception.
     with contextlib.suppress(Exception):
-        node.store.log_error(attempt, name, error)
+        node.store.errors.add(attempt, name, error)
     with contextlib.suppress(Exception):
         record_refusal(Message(node, name, payload or Payload(), None), error)
     with contextlib.suppress(Exception):

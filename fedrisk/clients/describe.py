@@ -149,7 +149,7 @@ def close(node: Node, request: Payload) -> Payload:
                 f"the hub stopped the study before anything was charged: {', '.join(little)} has hardly any "
                 "enterprise in common with the banks. Compare id schemes with each other, and how ids are spelt"
             )
-            node.store.log_error(attempt, "close", said)
+            node.store.errors.add(attempt, "close", said)
         node.store.attempt(attempt).forget_secrets()
         node.store.attempt(attempt).drop_answer()
     return Payload()

@@ -107,7 +107,7 @@ def evaluate(
         try:
             return own()
         except Exception as error:
-            attempt.node.store.log_error(attempt.state.id, action, error)
+            attempt.node.store.errors.add(attempt.state.id, action, error)
             return {}
 
     if not wanted:
@@ -166,7 +166,7 @@ class OwnKept:
         # The text of an unforeseen error may hold anything.
         reason = str(error) if foreseen else f"{type(error).__name__}; errors.log in the store has all of it"
         self.absent[name] = {"code": code_of(error), "reason": reason}
-        self.attempt.node.store.log_error(self.attempt.state.id, action, error)
+        self.attempt.node.store.errors.add(self.attempt.state.id, action, error)
 
     def without(self, name: str, reason: str) -> None:
         """Enter that something cannot be made of these records; nothing failed."""
@@ -183,7 +183,7 @@ def try_to_keep(attempt: Attempt, action: str, keep: Callable[[], None]) -> None
         keep()
     except Exception as error:
         with contextlib.suppress(Exception):
-            attempt.node.store.log_error(attempt.state.id, f"{action}: scores", error)
+            attempt.node.store.errors.add(attempt.state.id, f"{action}: scores", error)
 
 
 def read_back(attempt: Attempt) -> None:

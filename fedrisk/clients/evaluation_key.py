@@ -15,7 +15,7 @@ from fedrisk.errors import ProtocolError
 def secret_key(attempt: Attempt) -> bytes:
     """The epoch's key, at the authority; in a research run one that follows from the study, to repeat the run."""
     if not attempt.research:
-        return attempt.node.store.authority_key(attempt.study.alignment.epoch)
+        return attempt.node.store.authority.key(attempt.study.alignment.epoch)
     return oprf.derive_key(
         hashlib.sha256(attempt.key_tag.encode()).digest(), b"fedrisk research run, no privacy"
     )

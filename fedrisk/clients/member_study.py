@@ -173,7 +173,7 @@ def _quotas(node: Node, study: Mapping[str, Any]) -> dict[str, tuple[int | None,
         return {}
     tag = epoch_tag(node.name, str(alignment["epoch"]))
     others = [m["name"] for m in study["institutions"] if m["name"] != node.name]
-    return {name: node.store.evaluations(name, tag) for name in others}
+    return {name: node.store.authority.evaluations(node.store.fingerprint(name), tag) for name in others}
 
 
 def _signatures(node: Node, members: Iterable[str]) -> Signatures:

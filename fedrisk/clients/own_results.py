@@ -279,7 +279,7 @@ def fetch(node: Node, attempt: str, recipe: Recipe) -> Entry:
 def _log(node: Node, attempt: str, error: Exception) -> None:
     """Keep why nothing was made: a node's process of its own (clients/own_work) has no screen to say it on."""
     with contextlib.suppress(Exception):
-        node.store.log_error(attempt, OWN_MODELS, error)
+        node.store.errors.add(attempt, OWN_MODELS, error)
 
 
 def recipe_name(node: Node, attempt: str) -> str:

@@ -66,7 +66,7 @@ def complete(node: Node, attempt: str, find: Callable[[str], Recipe]) -> None:
     try:
         recipe = find(recipe_name(node, attempt))
     except Exception as error:
-        node.store.log_error(attempt, OWN_MODELS, error)
+        node.store.errors.add(attempt, OWN_MODELS, error)
         return
     with contextlib.suppress(Exception):
         # It is in the log.
@@ -135,7 +135,7 @@ class OwnWork:
         _warn(error)
         if code < 0:
             with contextlib.suppress(FedriskError, OSError):
-                Node.load(self._institution).store.log_error(self._hand, OWN_MODELS, error)
+                Node.load(self._institution).store.errors.add(self._hand, OWN_MODELS, error)
 
     def _begin(self, attempt: str) -> None:
         self._hand, self._tried[attempt] = attempt, self._clock()

@@ -7,6 +7,7 @@ or that gives this institution other keys than it has is refused, which the audi
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ class Rosters:
         if not file.exists():
             return None
         try:
-            return Roster.from_bytes(read_kept(file, PUT_BACK), f"roster {file}")
+            return _read(read_kept(file, PUT_BACK), f"roster {file}")
         except EnvelopeError as error:
             raise StoreError(f"{error}; {PUT_BACK}") from None
 
@@ -209,6 +210,16 @@ def receive(node: Node, rosters: Rosters, epochs: list[Roster]) -> int | None:
         if node.institution.policy.pin == "first_use_by_roster" and not needs_person(node, rosters):
             accept(node, rosters)
     return lacks
+
+
+@lru_cache(maxsize=8)
+def _read(content: bytes, what: str) -> Roster:
+    """A roster from its bytes, made once: every question of an agent asks for it.
+
+    The bytes themselves say whether it is another one: time and size of a file do not where it is written twice in one
+    tick of the clock.
+    """
+    return Roster.from_bytes(content, what)
 
 
 def _since(node: Node, roster: Roster, *, newest: bool) -> int | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedrisk.errors import ConfigError
+from fedrisk.toml_file import near_name
 
 FOLDER = "requirements"
 
@@ -86,8 +87,27 @@ class Catalogue:
     @property
     def tests(self) -> tuple[str, ...]:
         """All tests that are named, each once, in the order of files."""
-        named = {t for s in self.standards for r in s.requirement for t in r.tests}
+        named = {t for r in self.requirements for t in r.tests}
         return tuple(sorted(named))
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """All requirements, standard by standard."""
+        return tuple(r for s in self.standards for r in s.requirement)
+
+    def only(self, ids: Sequence[str]) -> "Catalogue":
+        """The same with these requirements alone, by their ids; ConfigError names one that there is not."""
+        known = [r.id for r in self.requirements]
+        for asked in ids:
+            if asked not in known:
+                near = near_name(asked, known)
+                meant = f"did you mean {near}? " if near else ""
+                raise ConfigError(f"there is no requirement {asked}; {meant}--list shows their ids")
+        chosen = [
+            s.model_copy(update={"requirement": tuple(r for r in s.requirement if r.id in ids)})
+            for s in self.standards
+        ]
+        return Catalogue(standards=tuple(s for s in chosen if s.requirement))
 
 
 def load_catalogue() -> Catalogue:

@@ -45,22 +45,40 @@ SUFFIXES = {".py", ".pyi", ".toml", ".jinja", ".po", ".json", ".proto", ".csv"}
 
 
 def make_sheet(
-    catalogue: Catalogue, results: Mapping[str, TestResult], root: Path, *, seconds: float, code: str
+    catalogue: Catalogue,
+    results: Mapping[str, TestResult],
+    root: Path,
+    *,
+    seconds: float,
+    code: str,
+    left_out: int = 0,
 ) -> Sheet:
-    """The sheet in a language. root: of the sources that were tested. seconds: that the tests took."""
+    """The sheet in a language. root: of the sources that were tested. seconds: that the tests took.
+
+    left_out: requirements that the catalogue has and this sheet has not.
+    """
     return Sheet(
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         seconds=seconds,
         digest=digest_of(root),
         versions=versions(),
         parts=tuple(_part(standard, results, code) for standard in catalogue.standards),
+        left_out=left_out,
     )
 
 
 def write_sheet(
-    catalogue: Catalogue, results: Mapping[str, TestResult], root: Path, folder: Path, *, seconds: float
+    catalogue: Catalogue,
+    results: Mapping[str, TestResult],
+    root: Path,
+    folder: Path,
+    *,
+    seconds: float,
+    left_out: int = 0,
 ) -> Sheet:
     """Write sheet.json, sheet.md and sheet.html, the last two in Chinese as well (sheet.zh.*); the English sheet.
+
+    left_out: as of `make_sheet`.
 
     StoreError names a file that cannot be written.
     """
@@ -68,7 +86,9 @@ def write_sheet(
     sheets = {}
     for code, ending in (("en", ""), ("zh", ".zh")):
         with speaking(code):
-            sheet = sheets[code] = make_sheet(catalogue, results, root, seconds=seconds, code=code)
+            sheet = sheets[code] = make_sheet(
+                catalogue, results, root, seconds=seconds, code=code, left_out=left_out
+            )
             write_page(folder / f"sheet{ending}.html", render(sheet), private=False)
             write_atomic(folder / f"sheet{ending}.md", markdown(sheet).encode("utf-8"), private=False)
     made = {**asdict(sheets["en"]), "met": sheets["en"].ok}

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fedrisk.data.season import Season
 from fedrisk.file_rules import Stated
 from fedrisk.toml_file import near_name
 
@@ -56,6 +57,7 @@ class HistoryKind:
         calendar: whether the formula needs to know which month of the year the last one is.
         least: fewest ``months`` that make sense.
         year: whether it needs the same months a year before as well.
+        amounts: whether it looks at amounts, from which a season is taken out; others count months.
     """
 
     meaning: str
@@ -70,6 +72,7 @@ class HistoryKind:
     calendar: bool = False
     least: int = 1
     year: bool = False
+    amounts: bool = True
 
 
 RATIO_EDGES = (-0.9, -0.6, -0.35, -0.2, -0.1, -0.04, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2, 1.6)
@@ -150,6 +153,7 @@ KINDS: dict[str, HistoryKind] = {
         bins=(0.5, 1.5, 2.5, 3.5, 5.5, 8.5),
         risk="up",
         positive=False,
+        amounts=False,
     ),
     "unmade_gaps": HistoryKind(
         meaning="months of the last {months} without {series} that the month after them did not make up for",
@@ -254,7 +258,7 @@ class HistoryRule(BaseModel, metaclass=Stated):
 
     ``series``, ``kind``, ``months``, ``before`` and ``since`` are a column's keys. The rest is what ``[histories]`` of
     the institution's file says of the series, filled in when that is read: its bounds and unit, whether more of it is
-    better, and the number of months of a history (``over``). None and empty until then.
+    better, its seasonal indices, and the number of months of a history (``over``). None and empty until then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -270,12 +274,16 @@ class HistoryRule(BaseModel, metaclass=Stated):
     grid: Literal["linear", "log"] = "log"
     better: Literal["high", "low"] | None = None
     over: int | None = Field(default=None, ge=6, le=60)
+    season: Season | None = Field(default=None, exclude_if=lambda season: season is None)
 
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, raw: Any) -> Any:
         known = KINDS.get(raw["kind"]) if isinstance(raw, Mapping) and _is_kind(raw.get("kind")) else None
-        return raw if known is None else {**known.keys, **{k: v for k, v in raw.items() if v is not None}}
+        if known is None:
+            return raw
+        stated = {k: v for k, v in raw.items() if v is not None and (k != "season" or known.amounts)}
+        return {**known.keys, **stated}
 
     @model_validator(mode="after")
     def _rules(self) -> HistoryRule:
@@ -305,7 +313,7 @@ class HistoryRule(BaseModel, metaclass=Stated):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what decides the column's values."""
-        decides = {"series", "kind", "months", "before", "since", "low", "high", "over"}
+        decides = {"series", "kind", "months", "before", "since", "low", "high", "over", "season"}
         text = self.model_dump_json(include=decides)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -318,9 +326,10 @@ class HistoryRule(BaseModel, metaclass=Stated):
             if self.since
             else ("", "")
         )
+        season = (", without the season", "（经季节调整）") if self.season else ("", "")
         found: dict[str, Any] = {
-            "meaning": kind.meaning.format(**words, since=ago[0]),
-            "meaning_zh": kind.meaning_zh.format(**words, since=ago[1]),
+            "meaning": kind.meaning.format(**words, since=ago[0]) + season[0],
+            "meaning_zh": kind.meaning_zh.format(**words, since=ago[1]) + season[1],
             "low": self.low if kind.low is None else kind.low,
             "high": self.high if kind.high is None else kind.high,
             "bins": kind.bins,

@@ -81,5 +81,6 @@ def refuse_no_file(path: Path) -> None:
         )
     if not path.is_file():
         raise ConfigError(
-            f"[table] source: no file {path}; correct the path (relative ones start at the institution file)"
+            f"[table] source: no file {path}; correct the path (relative ones start at the folder of the file that "
+            "names it)"
         )

@@ -110,7 +110,9 @@ def run_local(
         )
     except FedriskError as error:
         reasons = [
-            f"{name}: {entry['text']}" for name, node in nodes.items() for entry in node.store.errors(attempt)
+            f"{name}: {entry['text']}"
+            for name, node in nodes.items()
+            for entry in node.store.errors.of(attempt)
         ]
         run = _ended(runs, study, known, nodes)
         left = [] if run is None else what_is_left(run, nodes)

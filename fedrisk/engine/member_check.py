@@ -95,7 +95,7 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
     if node.institution.table is None or node.institution.dictionary is None:
         found.statement = None if study.has_table(node.name) else Statement(role=study.role_of(node.name))
         return found
-    found.notes += [status.finding for status in node.institution.encoder_status()]
+    found.notes += [status.finding for status in node.institution.installed.states()]
     found.notes += _serving_notes(found, study)
     brought = found.attempt(lambda: recipe.brings(node, study, research_seed))
     found.brought = brought or Brought()

@@ -76,7 +76,7 @@ def check_evaluation_key(study: Study, nodes: Mapping[str, Node]) -> None:
     """ProtocolError where pseudonyms of the epoch were made under another key than the authority has."""
     authority = nodes[study.authority].store
     there = (authority.path / "epochs" / f"{study.alignment.epoch}.voprf").exists()
-    public = oprf.public_key(authority.authority_key(study.alignment.epoch)) if there else b"made anew"
+    public = oprf.public_key(authority.authority.key(study.alignment.epoch)) if there else b"made anew"
     tag = key_tag_of(study, research=False)
     for node in nodes.values():
         node.store.pseudonyms.check_key(tag, public)
@@ -101,7 +101,7 @@ def check_quota(study: Study, nodes: Mapping[str, Node], looked: Looked, researc
     request = None if kept is None else hashlib.sha256(kept[1]).hexdigest()
     fingerprint = fingerprint_of(node.store.identities[0])
     try:
-        authority.quota.foresee(fingerprint, tag, len(ids), request=request)
+        authority.authority.quota.foresee(fingerprint, tag, len(ids), request=request)
     except QuotaError as error:
         name, epoch = study.authority, study.alignment.epoch
         file = nodes[name].institution.file

@@ -12,7 +12,7 @@ from fedrisk.study_file import load_study
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """One institution: columns that models may use, and its rows.
+    """One institution: names of the columns that models may use, in order, and its rows.
 
     only: values of columns that rows have; empty where they are not chosen so. share: of all rows, drawn at random or,
     with a Dirichlet split, on average; None where it has all, or those with the values of ``only``.
@@ -20,7 +20,7 @@ class Holding:
 
     name: str
     role: str
-    columns: int
+    columns: tuple[str, ...]
     only: str = ""
     share: float | None = None
 
@@ -40,7 +40,7 @@ def holdings(rules: DataSetFile) -> list[Holding]:
         Holding(
             name=name,
             role=party.role,
-            columns=sum(c.feature for c in columns_of(party, rules)),
+            columns=tuple(c.name for c in columns_of(party, rules) if c.feature),
             only=_values(party.only),
             share=weights[name] / sum(weights.values()) if drawn and name in weights else None,
         )
@@ -60,7 +60,7 @@ def _of_study(file: Path, members: tuple[str, ...] | None) -> list[Holding]:
             Holding(
                 name=one.name,
                 role=one.kind,
-                columns=0 if one.dictionary is None else len(one.dictionary.features),
+                columns=() if one.dictionary is None else tuple(c.name for c in one.dictionary.features),
                 only="" if table is None else _values(table.only),
                 share=part,
             )

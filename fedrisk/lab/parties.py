@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from fedrisk.data.column import Column
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.dictionary_rules import ROW_NUMBER
-from fedrisk.data.source import TableSource
+from fedrisk.data.source import TableSource, read_header
 from fedrisk.data.table import Table, read_table, table_digest
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.institution import Institution, load_institution
 from fedrisk.lab.data_set_rules import DataSetFile, Party
 from fedrisk.lab.draws import dealt, dealt_unlike, kept, second, stream
 from fedrisk.privacy.policy import Policy
+from fedrisk.toml_file import near_name
 
 Bools = NDArray[np.bool_]
 
@@ -87,7 +88,8 @@ def from_institutions(files: Mapping[str, Path], label: str | None = None) -> li
 def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
     """One table, split among the parties of a data set by columns, rows or both.
 
-    base: where the table's relative path begins. Errors as :func:`fedrisk.data.table.read_table`.
+    base: where the table's relative path begins. Errors as :func:`fedrisk.data.table.read_table`; ConfigError where
+    ``left_out`` names what is no column.
     """
     source, dictionary = rules.table, rules.dictionary
     if source is None or dictionary is None:
@@ -105,6 +107,7 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
     if named := rules.settings.get("label"):
         dictionary = dictionary.with_label(str(named))
     dictionary = dictionary.model_copy(update={"columns": columns})
+    _refuse_left_out(rules, read_header(source, base))
     whole = read_table(source, dictionary, base=base)
     banks = [p for p in rules.parties if p.role == "bank"]
     owned = (
@@ -119,6 +122,20 @@ def from_table(rules: DataSetFile, base: Path, seed: int) -> list[PartyTable]:
             rows = owned.get(name, np.ones(len(whole), dtype=bool))
             out.append(_party(name, party, own, dictionary, whole, rows))
     return out
+
+
+def _refuse_left_out(rules: DataSetFile, header: Sequence[str]) -> None:
+    """ConfigError where a column that is left out is none: the one that was meant would be used in silence."""
+    described = () if rules.dictionary is None else rules.dictionary.columns
+    known = list(dict.fromkeys([*(c.name for c in described), *(c.table_name for c in described), *header]))
+    for name in rules.left_out:
+        if name not in known:
+            near = near_name(name, known)
+            meant = f'did you mean "{near}"? ' if near else ""
+            raise ConfigError(
+                f"data set {rules.name}: [left_out] {name} is a column neither of the dictionary nor of the table; "
+                f"{meant}correct the name, or remove it"
+            )
 
 
 def _party(
@@ -171,7 +188,10 @@ def _by_value(
     owned = {}
     for party in banks:
         part = source.model_copy(update={"only": {**source.only, **party.only}})
-        ids = read_table(part, bare, base=base).ids
+        try:
+            ids = read_table(part, bare, base=base).ids
+        except DataError as error:
+            raise DataError(f"bank {party.name}, only: {error}") from None
         owned[party.name] = np.isin(whole.ids.astype(str), ids.astype(str))
     return owned
 

@@ -205,7 +205,7 @@ def chosen(asked: Sequence[str] | str, known: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         near = near_name(unknown[0], list(known))
         meant = f'; did you mean "{near}"?' if near else ""
-        raise ConfigError(
-            f'baselines: {", ".join(unknown)} is unknown; there are {", ".join(known)}, or write "all"{meant}'
-        )
+        # In quotes: some names have a comma.
+        named, there = (", ".join(f'"{name}"' for name in names) for names in (unknown, known))
+        raise ConfigError(f'baselines: {named} is unknown; there are {there}, or write "all"{meant}')
     return tuple(name for name in known if name in asked)

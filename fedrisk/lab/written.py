@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from fedrisk.data.dictionary import Dictionary
+from fedrisk.data.frame_file import parquet_of
 from fedrisk.data.source import TableSource
 from fedrisk.errors import ConfigError
 from fedrisk.file_rules import checked
 from fedrisk.files import write_atomic
-from fedrisk.institution import Institution, parquet_of
+from fedrisk.institution import Institution
 from fedrisk.lab.parties import PartyTable, row_ids
 from fedrisk.privacy.policy import Policy
 

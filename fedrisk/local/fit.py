@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts, fit_calibration
+from fedrisk.models.curves import fit_curves, shape_bases
 from fedrisk.models.directions import follow_directions
-from fedrisk.models.estimator import LabelCounts, fit_curves, posterior_weights, shape_bases
+from fedrisk.models.estimator import posterior_weights
+from fedrisk.models.fitted_card import card_from_weights
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.point_errors import contribution_errors
 from fedrisk.models.scorecard import FACTOR, Scorecard
 from fedrisk.study_members import BANK
@@ -47,7 +50,7 @@ def fit_local_card(
     gram = (rows.T * weight) @ rows
     weights = posterior_weights(bases, counts, curves, gram, np.zeros_like(gram))
     errors = contribution_errors(curves, bases, weights)
-    card = Scorecard.from_weights(
+    card = card_from_weights(
         name,
         bins,
         follow_directions(bins, weights.contributions, errors),

@@ -19,9 +19,10 @@ from scipy.special import ndtri
 
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, shape_bases, with_known
+from fedrisk.models.curves import Curves, fit_curves, shape_bases
 from fedrisk.models.gram_memory import remember_gram
 from fedrisk.models.knowledge import Knowledge, PastStudy
+from fedrisk.models.label_counts import LabelCounts, with_known
 from fedrisk.models.memory import remember_counts
 from fedrisk.models.smoothing import prior_precision, residuals
 from fedrisk.models.worlds import (

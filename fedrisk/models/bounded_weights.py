@@ -18,8 +18,10 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, Equations, Weights, cover, weighed
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import Weights, weighed
 from fedrisk.models.moment_posterior import likely_priors
+from fedrisk.models.prior_evidence import Covers, Equations
 from fedrisk.models.semidefinite import symmetric_root
 
 Floats = NDArray[np.float64]
@@ -103,11 +105,12 @@ def bounded_curves(
 
 def posterior_covariance(e: Equations) -> Floats:
     """Covariance of the weights given the releases, averaged over the candidate priors by their evidence, (M, M)."""
-    priors, likely, means = likely_priors(e)
-    mean = likely @ np.array(means)
+    covers = Covers(e)
+    priors, likely, means = likely_priors(e, covers)
+    mean = likely @ means
     out = np.zeros_like(e.design)
-    for (prior, expected), share, own in zip(priors, likely, means, strict=True):
-        factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
+    for candidate, share, own in zip(priors, likely, means, strict=True):
+        prior, factor = candidate.variance(e.first), covers.factor(candidate)
         reach = solve_triangular(factor[0], e.design * prior, lower=True)
         out += share * (np.diag(prior) - reach.T @ reach + np.outer(own - mean, own - mean))
     return out + RIDGE * float(np.trace(out)) / len(out) * np.eye(len(out))

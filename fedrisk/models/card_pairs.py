@@ -99,11 +99,6 @@ def pair_moments(design: PairDesign, kept: Sequence[Pair]) -> tuple[float, float
     return max(variance, 0.0), float(weight @ design.information[among] @ weight) / max(design.defaults, 1.0)
 
 
-def has_pairs(card: Scorecard) -> bool:
-    """Whether a card has any pair."""
-    return any(b.feature.kind == "pair" for b in card.bins)
-
-
 def pairs_of(bins: Sequence[Bins], institution: str) -> list[tuple[int, int, int]]:
     """Each pair of an institution: its position among the bins, and the positions of its columns.
 

@@ -16,8 +16,9 @@ from scipy.special import expit, logit
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import RATES, LabelCounts, centred
+from fedrisk.models.curves import centred
 from fedrisk.models.knowledge import places
+from fedrisk.models.label_counts import RATES, LabelCounts
 from fedrisk.models.local_level import JUMPS, LEAST_NOISE, Candidates, Levels, Observed, levels
 from fedrisk.models.smoothing import prior_precision
 

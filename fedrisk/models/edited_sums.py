@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.models.card_edit import Edited, Origin
-from fedrisk.models.estimator import Curves, LabelCounts, shape_bases
+from fedrisk.models.curves import Curves, shape_bases
 from fedrisk.models.gram_memory import ALIKE, LEAST_CORRELATION, TINY
 from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.label_counts import LabelCounts
 
 Floats = NDArray[np.float64]
 

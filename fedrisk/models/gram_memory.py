@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves
+from fedrisk.models.curves import Curves
 from fedrisk.models.knowledge import GramMatrix, PastStudy, places
 
 Floats = NDArray[np.float64]

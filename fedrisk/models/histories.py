@@ -98,9 +98,9 @@ class EncoderRule(_Frozen):
     def public_digest(self) -> str:
         """SHA-256 of what holders that train one encoder must agree on: series, bounds, months, outputs.
 
-        Codes of gaps may differ between their files, and what is better is nothing to an encoder.
+        Codes of gaps may differ between their files; what is better, and the season, are nothing to an encoder.
         """
-        own = {"series": {"__all__": {"missing_values", "better"}}}
+        own = {"series": {"__all__": {"missing_values", "better", "season"}}}
         text = self.model_dump_json(include={"series", "months", "outputs", "hidden"}, exclude=own)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -25,6 +25,7 @@ from fedrisk.data.column_checks import OUTSIDE, UNREADABLE, taken_column
 from fedrisk.data.dictionary import Dictionary
 from fedrisk.data.history_kinds import HistoryRule, gathered
 from fedrisk.data.place import expand
+from fedrisk.data.season import season_problems, without_season
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import REFUSED_SHARE, raise_for, spelt_ids
 from fedrisk.data.text import trim
@@ -38,6 +39,9 @@ Ints = NDArray[np.int64]
 ENDS = "(last month)"
 """Name, among the values of a row, of the month that its last column is; no column of a file is called so."""
 
+GROUP = "(group of the season)"
+"""Name, among the values of a row, of the group whose seasonal indices are its own."""
+
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 _VARIABLE = "${"
 
@@ -48,13 +52,15 @@ class HistoriesSource(TableSource):
     The file is wide, one row per enterprise: columns SERIES_m01 (oldest month) to SERIES_mNN for each series. Keys of
     ``[table]`` say how it is read. ``months`` are the last ones that count. Which month the last one is, is said by
     ``ends`` ("2026-05"; with ``${NAME}``, where it moves on) or by a column of the file, ``ends_column``, that holds a
-    day of it for every row; only kinds that look at the calendar need it.
+    day of it for every row; only kinds that look at the calendar and seasons need it. Where seasonal indices are stated
+    by group, ``season_column`` of the file names each row's group, such as its sector.
     """
 
     months: Annotated[int, Field(ge=6, le=60)] = 18
     series: Annotated[tuple[Series, ...], Field(min_length=1, max_length=32)]
     ends: str | None = None
     ends_column: str | None = Field(default=None, min_length=1)
+    season_column: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _rules(self) -> HistoriesSource:
@@ -68,9 +74,16 @@ class HistoriesSource(TableSource):
             problems.append("[histories]: ends and ends_column say the same; keep one")
         if self.ends is not None and _VARIABLE not in self.ends and not _MONTH.fullmatch(self.ends):
             problems.append(f'[histories]: ends = "{self.ends}" is no month; write it as "2026-05"')
+        seasonal = [s.name for s in self.series if s.season is not None]
+        problems += season_problems(seasonal, self.groups, self.season_column, self.dated)
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups of enterprises that have a season of their own in any series."""
+        return tuple(sorted({name for series in self.series for name in series.groups}))
 
     @property
     def dated(self) -> bool:
@@ -88,6 +101,17 @@ class HistoriesSource(TableSource):
             meaning = "last month, 12 * year + month - 1"
             columns.append(
                 Column(name=ENDS, kind="number", meaning=meaning, source=self.ends_column, feature=False)
+            )
+        if self.season_column is not None:
+            columns.append(
+                Column(
+                    name=GROUP,
+                    kind="category",
+                    meaning="group whose seasonal indices count",
+                    source=self.season_column,
+                    categories=self.groups,
+                    feature=False,
+                )
             )
         return Dictionary(id=dictionary.id, id_scheme=dictionary.id_scheme, columns=tuple(columns))
 
@@ -126,12 +150,16 @@ class HistoriesSource(TableSource):
     ) -> dict[str, Floats]:
         """History columns of n rows whose months were taken, by name; ``ago`` months before the last one."""
         ends = self.ends_of(values, n)
-        by_series: dict[str, Floats] = {}
+        by_series: dict[tuple[str, bool], Floats] = {}
         out = {}
         for name, rule in rules.items():
-            if rule.series not in by_series:
-                by_series[rule.series] = self.paths(rule.series, values, n)
-            out[name] = compute(rule, by_series[rule.series], ago, ends)
+            which = rule.series, rule.season is not None
+            if which not in by_series:
+                paths = self.paths(rule.series, values, n)
+                if rule.season is not None:
+                    paths = without_season(paths, rule.season, ends, values.get(GROUP))
+                by_series[which] = paths
+            out[name] = compute(rule, by_series[which], ago, ends)
         return out
 
 
@@ -309,7 +337,8 @@ def read_paths(
 
 
 def _note_gone(gone: Sequence[str], source: HistoriesSource, checks: Checks) -> None:
-    names = [source.ends_column or ENDS if name == ENDS else name for name in gone]
+    written = {ENDS: source.ends_column, GROUP: source.season_column}
+    names = [written.get(name) or name for name in gone]
     for series in source.series:
         lacking = [name for name in names if name in series.columns(source.months)]
         if lacking:
@@ -360,7 +389,7 @@ def _with_terms(column: Any, source: HistoriesSource) -> Any:
     series = source.of(rule["series"]) if isinstance(rule, Mapping) and "series" in rule else None
     if series is None:
         return column
-    terms = {key: getattr(series, key) for key in ("unit", "low", "high", "grid", "better")}
+    terms = {key: getattr(series, key) for key in ("unit", "low", "high", "grid", "better", "season")}
     return {**column, "history": {**rule, **terms, "over": source.months}}
 
 

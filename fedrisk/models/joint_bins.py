@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fedrisk.models.estimator import Curves, radii
+from fedrisk.models.curves import Curves, radii
 from fedrisk.models.score_moments import class_shares
 from fedrisk.models.semidefinite import semidefinite, symmetric_root
 from fedrisk.models.shape_rows import shrinking
@@ -85,8 +85,8 @@ def drawn_rows(
     codes = copula.fitted(gram[lead] / curves.total, variance[lead] / curves.total**2)
     shapes = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], axis=1)
     clipped = shapes * np.repeat(copula.shrinking(codes), [b.shape[1] for b in bases], axis=1)
-    moment = (shapes * copula.weight[:, None]).T @ shapes
-    missed = gram / curves.total - (clipped * copula.weight[:, None]).T @ clipped
+    moment = second_moment(shapes, copula.weight)
+    missed = gram / curves.total - second_moment(clipped, copula.weight)
     kept = _kept(missed, variance / curves.total**2, moment, bases)
     lacking = kept * missed
     for base, share, start in zip(bases, curves.weight, at.tolist(), strict=True):
@@ -179,8 +179,17 @@ class _Copula:
         """Second moment of the curves' columns of clipped rows, per enterprise."""
         rows = np.stack([b[:, 0][c] for b, c in zip(self.bases, codes, strict=True)], axis=1)
         rows = rows * self.shrinking(codes)
-        out: Floats = (rows * self.weight[:, None]).T @ rows
-        return out
+        return second_moment(rows, self.weight)
+
+
+def second_moment(rows: Floats, weight: Floats) -> Floats:
+    """Sum over rows (n, M) of weight times row times row, (M, M); weights (n,) are not negative.
+
+    As a product of one matrix with itself, which takes half the time of one of two.
+    """
+    root = rows * np.sqrt(weight)[:, None]
+    out: Floats = root.T @ root
+    return out
 
 
 def _share(share: Floats) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.prior import Prior
 
 Floats = NDArray[np.float64]

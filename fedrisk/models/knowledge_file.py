@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import GramMatrix, Knowledge, PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.prior import Prior
 
 Floats = NDArray[np.float64]

@@ -23,18 +23,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from fedrisk.models.estimator import (
-    Curves,
-    Equations,
-    LabelCounts,
-    average_weights,
-    moment_equations,
-)
-from fedrisk.models.joint_bins import DrawnRows, drawn_rows
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import moment_equations
+from fedrisk.models.joint_bins import DrawnRows, drawn_rows, second_moment
+from fedrisk.models.label_counts import LabelCounts
+from fedrisk.models.prior_evidence import Covers, Equations, weights_by_prior
+from fedrisk.models.rate_level import at_rate
 from fedrisk.models.semidefinite import semidefinite
-from fedrisk.models.weight_priors import candidate_priors
+from fedrisk.models.weight_priors import Candidate, candidate_priors
 
 Floats = NDArray[np.float64]
 
@@ -77,23 +74,27 @@ def logistic_equations(
 def _solved(e: Equations, rows: DrawnRows, curves: Curves, linear: Equations) -> Equations:
     """The equations of the step at which the scores no longer change."""
     every = candidate_priors(e.first, e.known)
-    mean = average_weights(linear, every[::FEWER]).mean / 2
-    likely = every
+    mean, _ = _averaged(linear, every[::FEWER])
+    mean, likely = mean / 2, every
     level, before, share = math.log(curves.rate / (1 - curves.rate)), math.inf, 1.0
     for step in range(STEPS):
         level, equations = _step(e, rows, curves, mean, level)
-        found = average_weights(equations, likely)
+        found, shares = _averaged(equations, likely)
         if not step:
-            likely = [p for p, s in zip(every, found.share, strict=True) if s > 1e-3]
-        change = float(np.std(rows.shapes @ (found.mean - mean))) / max(
-            float(np.std(rows.shapes @ mean)), 1e-9
-        )
+            likely = [p for p, s in zip(every, shares, strict=True) if s > 1e-3]
+        change = float(np.std(rows.shapes @ (found - mean))) / max(float(np.std(rows.shapes @ mean)), 1e-9)
         share = max(share / 2, 0.2) if change > 0.7 * before else share
         before = change
-        mean = mean + min(share, FARTHEST / max(change, 1e-9)) * (found.mean - mean)
+        mean = mean + min(share, FARTHEST / max(change, 1e-9)) * (found - mean)
         if change < SETTLED:
             break
     return _step(e, rows, curves, mean, level)[1]
+
+
+def _averaged(e: Equations, candidates: Sequence[Candidate]) -> tuple[Floats, Floats]:
+    """Weights averaged over candidate priors by their evidence, (M,), and each one's share of it, (K,)."""
+    share, means = weights_by_prior(e, Covers(e), candidates)
+    return share @ means, share
 
 
 def _step(
@@ -101,11 +102,11 @@ def _step(
 ) -> tuple[float, Equations]:
     """Newton's linear equations about weights ``mean``, and the level at which the mean probability is the rate."""
     rate, score = curves.rate, rows.shapes @ mean
-    level, p = _levelled(score, rows.weight, rate, level)
+    level, p = at_rate(score, rate, rows.weight, level)
     weight = rows.weight * p * (1 - p)
     at = float(weight.sum())
-    centred = rows.shapes - (weight @ rows.shapes) / at
-    design = (centred * weight[:, None]).T @ centred + at * rows.lacking
+    middle = weight @ rows.shapes
+    design = second_moment(rows.shapes, weight) - np.outer(middle, middle) / at + at * rows.lacking
     design = curves.total * semidefinite(design)
     expected = (rows.weight * (p - rate)) @ rows.shapes + at * rows.lacking @ mean
     # Means of columns by class are known: what drawn rows miss of them goes in at the class's mean probability.
@@ -115,15 +116,3 @@ def _step(
         expected += float(rows.weight[part].sum()) * (float(p[part].mean()) - rate) * missed
     moment = e.moment - curves.total * expected + design @ mean
     return level, e._replace(design=design, moment=moment)
-
-
-def _levelled(score: Floats, weight: Floats, rate: float, level: float) -> tuple[float, Floats]:
-    """The level at which the mean probability is the rate, and the probabilities, by Newton's method."""
-    p = expit(level + score)
-    for _ in range(60):
-        step = float(np.clip((weight @ p - rate) / max(float(weight @ (p * (1 - p))), 1e-12), -1.0, 1.0))
-        level -= step
-        p = expit(level + score)
-        if abs(step) < 1e-12:
-            break
-    return level, p

@@ -23,8 +23,8 @@ from scipy.special import expit
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.count_series import Study, Table, defaults, mean_of, others, rates
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.local_level import LEAST_NOISE, Levels
 
 Floats = NDArray[np.float64]

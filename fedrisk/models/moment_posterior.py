@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from fedrisk.models.estimator import Equations, cover
-from fedrisk.models.weight_priors import candidate_priors
+from fedrisk.models.prior_evidence import RIDGE, Covers, Equations, weights_by_prior
+from fedrisk.models.weight_priors import Candidate, candidate_priors
 
 Floats = NDArray[np.float64]
 
@@ -42,47 +42,40 @@ class MomentDraws:
 def moment_draws(equations: Equations, draws: int, rng: np.random.Generator) -> MomentDraws:
     """Draws of the moment given the releases; rng: for repeatable arithmetic, no privacy hangs on it."""
     e = equations
-    priors, likely, means = likely_priors(e)
+    covers = Covers(e)
+    priors, likely, means = likely_priors(e, covers)
     noise = np.empty((len(e.moment), draws))
     every = np.empty_like(noise)
     which = rng.choice(len(priors), draws, p=likely)
-    for k, (prior, expected) in enumerate(priors):
+    for k, prior in enumerate(priors):
         at = np.flatnonzero(which == k)
         if not len(at):
             continue
-        by_noise, by_sampling = _spreads(e, prior, expected)
+        by_noise, by_sampling = _spreads(e, covers, prior)
         moved = means[k][:, None] + _normal(by_noise, len(at), rng)
         noise[:, at] = moved
         every[:, at] = moved + _normal(by_sampling, len(at), rng)
-    mean = likely @ np.array(means)
+    mean = likely @ means
     return MomentDraws(mean=e.design @ mean, noise=e.design @ noise, all=e.design @ every)
 
 
-def likely_priors(e: Equations) -> tuple[list[tuple[Floats, Floats]], Floats, list[Floats]]:
-    """Candidate priors that the moment leaves likely, their shares of the evidence, and means of the weights."""
+def likely_priors(e: Equations, covers: Covers) -> tuple[list[Candidate], Floats, Floats]:
+    """Candidate priors that the moment leaves likely, their shares of the evidence, (K,), and the weights, (K, M)."""
     priors = candidate_priors(e.first, e.known)
-    evidence, means = [], []
-    for prior, expected, belief in priors:
-        factor = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
-        residual = e.moment - e.design @ expected
-        solved = cho_solve(factor, residual)
-        evidence.append(-0.5 * float(residual @ solved) - float(np.log(np.diag(factor[0])).sum()) + belief)
-        means.append(expected + prior * (e.design @ solved))
-    share = np.exp(np.array(evidence) - max(evidence))
-    kept = [k for k in range(len(priors)) if share[k] > LIKELY * share.sum()]
-    likely = share[kept] / share[kept].sum()
-    return [(priors[k].variance, priors[k].mean) for k in kept], likely, [means[k] for k in kept]
+    share, means = weights_by_prior(e, covers, priors)
+    kept = np.flatnonzero(share > LIKELY)
+    return [priors[k] for k in kept], share[kept] / share[kept].sum(), means[kept]
 
 
-def _spreads(e: Equations, prior: Floats, expected: Floats) -> tuple[Floats, Floats]:
+def _spreads(e: Equations, covers: Covers, candidate: Candidate) -> tuple[Floats, Floats]:
     """Covariance of the weights that noise brings, and that sampling brings, (M, M) each, under one prior."""
-    noise = e.moment_noise + np.diag(e.gram_noise @ (expected**2 + prior))
+    prior = candidate.variance(e.first)
+    noise = e.moment_noise + np.diag(e.gram_noise @ (candidate.mean**2 + prior))
     exact = (e.design * prior) @ e.design + e.design
-    exact[np.diag_indices_from(exact)] += 1e-6
+    exact[np.diag_indices_from(exact)] += RIDGE
     reach = e.design * prior
     without = cho_solve(cho_factor(exact, lower=True), reach)
-    released = cover(e.design, e.gram_noise, e.moment_noise, prior, expected)
-    return cho_solve(released, reach).T @ noise @ without, np.diag(prior) - reach.T @ without
+    return cho_solve(covers.factor(candidate), reach).T @ noise @ without, np.diag(prior) - reach.T @ without
 
 
 def _normal(covariance: Floats, draws: int, rng: np.random.Generator) -> Floats:

@@ -32,7 +32,9 @@ from scipy.special import expit, ndtri
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts, posterior_weights
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import posterior_weights
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.shape_rows import radius_units, shrinking
 
 Floats = NDArray[np.float64]
@@ -291,7 +293,7 @@ def _designed(
     weight = probability * (1 - probability)
     places = tuple(combinations(range(len(own)), 2))
     tables = tuple(_table(codes, weight, ranks, i, j) for i, j in places)
-    radius = CLIP * math.sqrt(len(places))
+    radius = pair_radius(len(places))
     scale = curves.total * _known(curves) / DRAWN
     design = PairDesign(
         own,

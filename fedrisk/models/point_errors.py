@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.models.estimator import Curves, Weights, centred
+from fedrisk.models.curves import Curves, centred
+from fedrisk.models.estimator import Weights
 from fedrisk.models.weight_priors import SLOPE
 
 Floats = NDArray[np.float64]

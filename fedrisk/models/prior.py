@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from fedrisk.data.features import LOG_DECADES, Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts, fit_curves, with_known
+from fedrisk.models.curves import fit_curves
+from fedrisk.models.label_counts import LabelCounts, with_known
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.study_members import BANK
 

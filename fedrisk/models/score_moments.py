@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import class_scores, logistic_fit
-from fedrisk.models.estimator import Curves, LabelCounts, complete_gram
+from fedrisk.models.curves import Curves
+from fedrisk.models.estimator import complete_gram
+from fedrisk.models.label_counts import LabelCounts
 
 Floats = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """The scorecard: integer points per bin, a probability, reasons, and public bands.
 
-A card is made twice: first from the sums (`Scorecard.from_weights`), by which rows are scored, then on the scale of its
+A card is made twice: first from the sums (models/fitted_card), by which rows are scored, then on the scale of its
 calibration (`Scorecard.calibrated`). Points follow credit practice (Siddiqi 2017): higher is safer, 20 points double
 the odds of repaying, and 600 points mean odds of 30 to 1. An institution adds up its points for an enterprise; the
 sum over institutions and the base are the score. Everything in a scorecard comes from released numbers. This
@@ -21,17 +21,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
-from fedrisk.models.directions import make_monotone
-from fedrisk.models.estimator import Curves, LabelCounts
-from fedrisk.models.point_errors import ROUNDING, point_errors
+from fedrisk.models.point_errors import ROUNDING
 from fedrisk.models.scale import STANDARD, Scale
-from fedrisk.models.score_moments import first_calibration, score_moments, unknown_log_odds
+from fedrisk.models.score_spread import ScoreSpread
 from fedrisk.study_members import BANK
 
 Floats = NDArray[np.float64]
@@ -59,18 +56,9 @@ MOST_POINTS = 200
 CLOSE = 1e-6
 """How far a number may be from another machine's for the same computation, in proportion and by itself."""
 
-SLOPES = (0.05, 2.0)
-"""Bounds of the slope of the first calibration."""
-
-POINTS_IN_BIN = 400
-"""Scores at which the mean probability of a bin is worked out."""
-
-CALIBRATION_REACH = (-2.5, 4.5)
-"""How far calibration bins reach towards safety and towards risk, in standard deviations of the score."""
-
 
 @dataclass(frozen=True)
-class Scorecard:
+class Scorecard(ScoreSpread):
     """A complete scorecard; public to the institutions of its study.
 
     Attributes:
@@ -130,62 +118,6 @@ class Scorecard:
                 f"scorecard: format version is {self.version}, this program reads up to {VERSION}; upgrade it"
             )
 
-    @classmethod
-    def from_weights(
-        cls,
-        study: str,
-        bins: Sequence[Bins],
-        contributions: Sequence[Floats],
-        counts: LabelCounts,
-        curves: Curves,
-        *,
-        errors: Sequence[Floats] | None = None,
-        freedom: float = 0.0,
-        bases: Sequence[Floats] | None = None,
-        gram: Floats | None = None,
-        rounded: Sequence[Sequence[int]] | None = None,
-    ) -> Scorecard:
-        """Scorecard from log-odds contributions per bin; features with a direction are made monotone first.
-
-        The contributions are multiplied by the slope of the first calibration, within SLOPES, and an enterprise that a
-        holder does not know gets the mean odds of those that it knows, times what being unknown says by itself. No
-        feature gives or takes more than MOST_POINTS.
-
-        errors: standard errors of the contributions, in their shape; the card states those of its points.
-        freedom: effective number of parameters of the contributions.
-        rounded: points as another machine rounded them, taken where they are within rounding of those here, so that
-        all machines have the same card. ConfigError where they are not.
-        """
-        shaped = [make_monotone(b, f, w) for b, f, w in zip(bins, contributions, curves.weight, strict=True)]
-        moments = score_moments(shaped, counts, curves, bins, bases, gram)
-        spread = math.sqrt(moments.variance)
-        intercept, slope = first_calibration(shaped, curves, spread)
-        slope = float(np.clip(slope, *SLOPES))
-        scaled = [slope * f for f in shaped]
-        for j, b in enumerate(bins):
-            if not b.feature.is_column:
-                variance = slope**2 * moments.columns[b.feature.institution]
-                extra = unknown_log_odds(scaled, curves, bins, b.feature.institution, variance)
-                scaled[j] = scaled[j] + np.array([0.0, extra])
-        points = whole_points([np.clip(-FACTOR * f, -MOST_POINTS, MOST_POINTS) for f in scaled], rounded)
-        averages = [float(w @ p) for w, p in zip(curves.weight, points, strict=True)]
-        base = STANDARD.score_of(intercept) - sum(averages)
-        return cls(
-            study=study,
-            bins=tuple(bins),
-            points=tuple(tuple(int(v) for v in p) for p in points),
-            base_points=round(base),
-            averages=tuple(averages),
-            intercept=intercept,
-            rate=curves.rate,
-            rate_error=counts.rate_error,
-            flattery=slope * freedom,
-            sd=FACTOR * slope * spread,
-            gap=FACTOR * slope * moments.gap,
-            partial_sd={k: FACTOR * slope * math.sqrt(v) for k, v in moments.partial.items()},
-            errors=None if errors is None else point_errors(errors, FACTOR * slope),
-        )
-
     def same_as(self, other: Scorecard) -> bool:
         """Whether two cards say the same within rounding: same bins and points, every other number nearly so."""
         same = ("study", "bins", "points", "notice", "scale", "long_run")
@@ -229,7 +161,7 @@ class Scorecard:
         """The card on the scale of its calibration: by the straight line that fits best, points double the odds.
 
         Points are multiplied by the line's slope and rounded again. A curvature stays out of the points, which would
-        not add up any more; it is in `probability`. ``rounded``: as for `from_weights`.
+        not add up any more; it is in `probability`. ``rounded``: as for `card_from_weights`.
 
         scale: on which the calibrated card states its scores. long_run: rate that it expects, by which the intercept
         is moved as Bayes' rule says where the classes stay what they are (Elkan 2001; King & Zeng 2001).
@@ -341,98 +273,9 @@ class Scorecard:
             log_odds = self.calibration.log_odds(self.calibration.centre + (log_odds - level) / slope)
         return np.asarray(expit(log_odds), dtype=np.float64)
 
-    def calibration_bins(self, k: int) -> Floats:
-        """Inner edges of k score bins for a calibration histogram, shape (k - 1,), rising in the score.
-
-        Evenly spaced, further towards risk: what has to be right there is the tail, whatever its shape.
-
-        Raises:
-            ConfigError: k is below 3.
-        """
-        if k < 3:
-            raise ConfigError(f"calibration bins: k is {k}, must be at least 3")
-        mean, sd = self.score_distribution()
-        return mean + sd * np.linspace(-CALIBRATION_REACH[1], -CALIBRATION_REACH[0], k - 1)
-
     def stated_log_odds(self, score: ArrayLike) -> Floats:
         """Log-odds of default that scores stand for by the card's scale, in the shape of ``score``."""
         return self.scale.log_odds(score)
-
-    def score_distribution(self) -> tuple[float, float]:
-        """Mean and standard deviation of the score over enterprises, from released numbers."""
-        return self.base_points + sum(self.averages), self.sd
-
-    def score_bins(self, k: int) -> Floats:
-        """Inner edges of k score bins for an evaluation histogram, shape (k - 1,), rising in the score.
-
-        They are quantiles of an even mixture of the two classes, each normal with the released means and the
-        spread within classes, so that both classes cover all bins.
-
-        Raises:
-            ConfigError: k is below 2.
-        """
-        if k < 2:
-            raise ConfigError(f"score bins: k is {k}, must be at least 2")
-        low, high, within = self.classes()
-
-        def excess(x: float, share: float) -> float:
-            return float((ndtr((x - low) / within) + ndtr((x - high) / within)) / 2 - share)
-
-        span = (low - 8 * within, high + 8 * within)
-        return np.array([brentq(excess, *span, args=(i / k,)) for i in range(1, k)])
-
-    def classes(self) -> tuple[float, float, float]:
-        """Mean score of defaults and of others, and the spread within each, from released numbers."""
-        mean, sd = self.score_distribution()
-        gap = float(np.clip(self.gap, 0.0, 3 * sd))
-        within = math.sqrt(max(sd**2 - self.rate * (1 - self.rate) * gap**2, (sd / 4) ** 2))
-        return mean - (1 - self.rate) * gap, mean + self.rate * gap, within
-
-    def risk_bins(self, score: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
-        """Bin of each score in order of *rising risk* (0 is safest), as `metrics.from_histogram` needs it."""
-        inner = np.asarray(edges, dtype=np.float64)
-        return len(inner) - np.searchsorted(inner, np.asarray(score), side="right").astype(np.int64)
-
-    def bin_probabilities(self, edges: ArrayLike) -> Floats:
-        """Mean probability of default in each score bin, in order of rising risk, shape (k,).
-
-        Scores spread in a bin as in the mixture of two normal classes from which the bins come. In the outer bins,
-        which are wide, the probability at a middle would be too small by a twentieth to a sixth of it.
-        """
-        inner = np.asarray(edges, dtype=np.float64)
-        low, high, within = self.classes()
-        ends = (min(low, inner[0]) - 6 * within, max(high, inner[-1]) + 6 * within)
-        knots = np.r_[ends[0], inner, ends[1]]
-        # An even grid inside each bin, so that a narrow bin has points too.
-        score = knots[:-1, None] + np.diff(knots)[:, None] * (np.arange(POINTS_IN_BIN) + 0.5) / POINTS_IN_BIN
-        classes = np.stack([-(((score - m) / within) ** 2) / 2 for m in (low, high)])
-        weight = np.logaddexp(classes[0] + math.log(self.rate), classes[1] + math.log1p(-self.rate))
-        weight = np.exp(weight - weight.max(axis=1, keepdims=True))
-        out: Floats = (weight * self.probability(score)).sum(1) / weight.sum(1)
-        return out[::-1].copy()
-
-    def mean_probability(self) -> float:
-        """Mean probability of default over enterprises, scores spread as for `bin_probabilities`."""
-        low, high, within = self.classes()
-        grid = np.linspace(low - 6 * within, high + 6 * within, 4 * POINTS_IN_BIN + 1)
-        ones, zeros = (np.exp(-(((grid - m) / within) ** 2) / 2) for m in (low, high))
-        weight = self.rate * ones / ones.sum() + (1 - self.rate) * zeros / zeros.sum()
-        return float(weight @ self.probability(grid))
-
-    def bin_middles(self, edges: ArrayLike) -> Floats:
-        """Middle of each score bin, rising in the score, (k,); half a step beyond the last edges in the outer bins."""
-        inner = np.asarray(edges, dtype=np.float64)
-        step = np.diff(inner) if len(inner) > 1 else np.array([self.sd])
-        middle: Floats = np.r_[inner[0] - step[0] / 2, (inner[:-1] + inner[1:]) / 2, inner[-1] + step[-1] / 2]
-        return middle
-
-    def band_edges(self, institution: str, k: int) -> tuple[int, ...]:
-        """Public inner edges, in points, of at most k coarse bands of one institution's sum: see `bands`."""
-        return self.bands(self.features_of(institution), self.partial_sd[institution], k)[0]
-
-    def band_points(self, institution: str, k: int) -> tuple[int, ...]:
-        """Points that represent each band, one more than `band_edges`."""
-        return self.bands(self.features_of(institution), self.partial_sd[institution], k)[1]
 
     def bands(self, places: Sequence[int], sd: float, k: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Public inner edges, in points, of at most k coarse bands of a sum over features, and points of each band.

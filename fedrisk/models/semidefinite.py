@@ -12,9 +12,23 @@ def semidefinite(matrix: Floats, least: float = 0.0) -> Floats:
     >>> semidefinite(np.array([[0.0, 1.0], [1.0, 0.0]])).round(6).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    value, vector = np.linalg.eigh((matrix + matrix.T) / 2)
+    symmetric: Floats = (matrix + matrix.T) / 2
+    if _above(symmetric, least):
+        return symmetric
+    value, vector = np.linalg.eigh(symmetric)
     out: Floats = (vector * np.maximum(value, least)) @ vector.T
     return out
+
+
+def _above(matrix: Floats, least: float) -> bool:
+    """Whether all eigenvalues of a symmetric matrix are above ``least``: a Cholesky factor tells it much faster."""
+    if not np.isfinite(matrix).all():
+        return False
+    try:
+        np.linalg.cholesky(matrix - least * np.eye(len(matrix)))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def symmetric_root(matrix: Floats) -> Floats:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedrisk.data.column import Column
+from fedrisk.data.season import OTHER, Season
 from fedrisk.data.text import Value
 
 
@@ -13,7 +14,9 @@ class Series(BaseModel):
 
     ``missing_values`` are codes in the institution's file that count as a gap: an encoder reads numbers and gaps.
     ``better`` says whether more of it is better (sales) or worse (bills overdue), from which columns computed from it
-    take the direction in which risk is expected to move; without it they expect none.
+    take the direction in which risk is expected to move; without it they expect none. ``season`` are public indices by
+    which months are divided before columns are computed from them (`fedrisk.data.season`); an encoder reads the months
+    as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -25,6 +28,7 @@ class Series(BaseModel):
     grid: Literal["linear", "log"] = "log"
     missing_values: tuple[Value, ...] = ()
     better: Literal["high", "low"] | None = Field(default=None, exclude_if=lambda said: said is None)
+    season: Season | None = Field(default=None, exclude_if=lambda said: said is None)
 
     @model_validator(mode="after")
     def _rules(self) -> "Series":
@@ -32,7 +36,17 @@ class Series(BaseModel):
             raise ValueError(
                 f"series {self.name}: low = {self.low} must be below high = {self.high}; swap or widen them"
             )
+        if self.season is not None and self.low < 0:
+            raise ValueError(
+                f"series {self.name}: months are divided by their season, and may be negative (low = {self.low:g}); "
+                "write low = 0 if they never are, or remove season"
+            )
         return self
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups of enterprises that have a season of their own, beside all others."""
+        return tuple(name for name in self.season or () if name != OTHER)
 
     def columns(self, months: int) -> tuple[str, ...]:
         """Names in the file, oldest month first.

@@ -40,11 +40,16 @@ AGREES = 2.0
 
 
 class Candidate(NamedTuple):
-    """A prior of the weights: their variance and mean, (M,) each, and the log of its own weight."""
+    """A prior: variances of weights of curves and of modes, mean of all, (M,), and the log of its own weight."""
 
-    variance: Floats
+    curves: float
+    modes: float
     mean: Floats
     belief: float = 0.0
+
+    def variance(self, first: NDArray[np.bool_]) -> Floats:
+        """Variance of all weights, (M,); first: (M,), which are of curves."""
+        return np.where(first, self.curves, self.modes)
 
 
 def candidate_priors(first: NDArray[np.bool_], known: Floats | None = None) -> list[Candidate]:
@@ -54,7 +59,7 @@ def candidate_priors(first: NDArray[np.bool_], known: Floats | None = None) -> l
     KNOWN_SHARES of it, and none of it, weigh the same in all.
     """
     alone = [
-        Candidate(np.where(first, slope, bend) ** 2, np.where(first, centre / SLOPE, 0.0))
+        Candidate(slope * slope, bend * bend, np.where(first, centre / SLOPE, 0.0))
         for slope in SLOPE_SPREADS
         for bend in BEND_SPREADS
         for centre in CENTRES
@@ -62,7 +67,7 @@ def candidate_priors(first: NDArray[np.bool_], known: Floats | None = None) -> l
     if known is None:
         return alone
     beside = [
-        Candidate(np.where(first, slope, bend) ** 2, share * known + np.where(first, centre / SLOPE, 0.0))
+        Candidate(slope * slope, bend * bend, share * known + np.where(first, centre / SLOPE, 0.0))
         for share in KNOWN_SHARES
         for slope in SLOPE_SPREADS
         for bend in KNOWN_BENDS

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
 
 from fedrisk.models.binning import Bins
+from fedrisk.models.rate_level import at_rate
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -171,9 +172,7 @@ def logistic_world(
         design.append(value)
         moment.append(float((value * np.append(ones / weight * weight.sum() * rate, rate)[inside]).mean()))
     p = _with_moments(np.stack(design, 1), np.array(moment), rate)
-    return World(
-        bins=tuple(bins), codes=codes, positive=p / p.sum(), negative=(1 - p) / (1 - p).sum(), rate=rate
-    )
+    return _of_probabilities(bins, codes, p, rate)
 
 
 def added_world(
@@ -189,7 +188,12 @@ def added_world(
     score = np.zeros(SIZE)
     for _, _, value in _curve_values(bins, columns, codes):
         score += value
-    p = _at_rate(score, rate)
+    _, p = at_rate(score, rate)
+    return _of_probabilities(bins, codes, p, rate)
+
+
+def _of_probabilities(bins: Sequence[Bins], codes: Codes, p: Floats, rate: float) -> World:
+    """A world whose rows have these probabilities of default, (SIZE,)."""
     return World(
         bins=tuple(bins), codes=codes, positive=p / p.sum(), negative=(1 - p) / (1 - p).sum(), rate=rate
     )
@@ -203,19 +207,6 @@ def _curve_values(
     for c, code in zip(columns, counted, strict=True):
         inside = np.minimum(code, len(c.curve))
         yield c, inside, np.append(c.curve, 0.0)[inside]
-
-
-def _at_rate(score: Floats, rate: float) -> Floats:
-    """Probabilities of these log-odds, shifted so that their mean is the rate."""
-    level = logit(rate)
-    for _ in range(ROUNDS):
-        p = expit(level + score)
-        step = (rate - float(p.mean())) / max(float((p * (1 - p)).mean()), 1e-12)
-        level += float(np.clip(step, -1.0, 1.0))
-        if abs(step) < 1e-10:
-            break
-    out: Floats = expit(level + score)
-    return out
 
 
 def _with_moments(design: Floats, moment: Floats, rate: float) -> Floats:

@@ -184,8 +184,9 @@ def same_rules(study: Study, statements: Statements) -> None:
         differ = sorted(c for c in rules.keys() | mine.keys() if _said(rules.get(c)) != _said(mine.get(c)))
         if differ:
             raise ConfigError(
-                f"{first} and {bank} compute {', '.join(differ)} from their histories in different ways; banks of one "
-                "study need the same kind, months, before and since, and the same bounds and months of the series"
+                f"{first} and {bank} compute {', '.join(differ)} from their histories in different ways; banks of "
+                "one study need the same kind, months, before and since, and the same bounds, months and season of the "
+                "series"
             )
 
 

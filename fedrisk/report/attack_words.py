@@ -1,6 +1,7 @@
 """Words for what attacks left: targets, parties, figures, controls and verdicts (fedrisk/attacks)."""
 
 import math
+from collections.abc import Sequence
 
 from fedrisk.attacks.attack import Measured
 from fedrisk.attacks.playing import Played
@@ -80,15 +81,32 @@ def verdict_words(code: str) -> str:
     return word("attack_verdict", code.replace(" ", "_"))
 
 
+def sureness(figures: Sequence[Measured]) -> str:
+    """The chance in percent with which each interval holds, at least, as many nines as it has; empty without any.
+
+    >>> from fedrisk.attacks.attack import Measured
+    >>> about = {"attack": "a", "target": "t", "figure": "auc", "trials": 9, "method": "m"}
+    >>> sureness([Measured(value=0.5, low=0.4, high=0.6, confidence=0.99995, **about)])
+    '99.995'
+    """
+    least = min((f.confidence for f in figures if f.low != f.high), default=None)
+    # Downwards, as it is a promise.
+    return "" if least is None else f"{math.floor(1e6 * least + 1e-6) / 1e4:g}"
+
+
 def outcome_words(played: Played) -> str:
     """One attack in a line."""
     controls = [f for f in played.figures if f.control]
     plain = len(played.figures) - len(controls)
+    unjudged = sum(f.verdict == "not judged" for f in played.figures)
+    figures = either("{count} figure", "{count} figures", plain)
+    if unjudged:
+        figures += _(" ({count} not judged)", count=unjudged)
     said = _(
         "{name}: {outcome}; {figures}, {controls}, {seconds:.0f} s",
         name=played.attack.name,
         outcome=verdict_words(played.outcome),
-        figures=either("{count} figure", "{count} figures", plain),
+        figures=figures,
         controls=either("{count} control", "{count} controls", len(controls)),
         seconds=played.seconds,
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fedrisk.language import N_, _
+from fedrisk.language import N_, _, either
 from fedrisk.report.page import render_page
 
 Result = Literal["met", "failed", "not run", "not claimed"]
@@ -67,13 +67,17 @@ class StandardPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """A whole self-check. digest: SHA-256 of the sources and tests. versions: of the programs that took part."""
+    """A self-check. digest: SHA-256 of the sources and tests. versions: of the programs that took part.
+
+    left_out: requirements that nobody asked for; 0 of a whole one.
+    """
 
     made: str
     seconds: float
     digest: str
     versions: dict[str, str]
     parts: tuple[StandardPart, ...]
+    left_out: int = 0
     counts: dict[Result, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,7 +91,18 @@ class Sheet:
 
 
 def verdict(sheet: Sheet) -> str:
-    """The sheet in one sentence."""
+    """The sheet in one sentence, and another where it is a part."""
+    said = _verdict(sheet)
+    if sheet.left_out:
+        said += " " + either(
+            "This is a part: {count} further requirement was not asked for.",
+            "This is a part: {count} further requirements were not asked for.",
+            sheet.left_out,
+        )
+    return said
+
+
+def _verdict(sheet: Sheet) -> str:
     n = sheet.counts
     claimed = sum(n.values()) - n["not claimed"]
     if sheet.ok:

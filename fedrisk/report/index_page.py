@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fedrisk.language import _, language, listed, of_kind
+from fedrisk.language import _, listed, of_kind
 from fedrisk.language_patterns import retold
 from fedrisk.report.figure_style import COLOURS, FAINT, Drawn, canvas, legend, named_axes, room_below, style
 from fedrisk.report.page import render_page
@@ -29,7 +29,7 @@ def index_page(asker: str, body: "IndexBody") -> str:
         asker=asker,
         answer=answer,
         scale=body.scale,
-        words=told_words(answer),
+        words=retold(answer.words),
         columns=[
             (_("known month by month"), by_member(body.scale.moving)),
             (_("as they are now, in every month"), by_member(body.scale.still)),
@@ -71,23 +71,6 @@ def months_plot(answer: "IndexAnswer") -> Drawn:
         legend(axes, [line], [of_kind("plot", "This enterprise; dashed: half of the studied ones")])
     said = ", ".join(str(v) for v in index[::-1].tolist())
     return Drawn(figure, _("Operating health index by month, the newest last: {values}", values=said))
-
-
-def told_words(answer: "IndexAnswer") -> str:
-    """What an answer says beside its months, in the language that is spoken: why there is none, or why there are fewer.
-
-    Names of members are listed as that language lists them.
-    """
-    words = answer.words
-    if language() == "en":
-        return words
-    for code in set(answer.members.values()):
-        *most, last = sorted(name for name, said in answer.members.items() if said == code)
-        if most:
-            words = words.replace(
-                f"{', '.join(most)} and {last} give nothing", f"{listed([*most, last])} give nothing"
-            )
-    return retold(words)
 
 
 def by_member(columns: "Sequence[str]") -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ import pandas as pd
 from fedrisk.files import make_folders
 from fedrisk.lab.quoted import quoted_rows
 from fedrisk.lab.summary import Failure, Mean, Panel, Point, Series, failures, panels
-from fedrisk.language import _
+from fedrisk.language import _, either
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plots import Plot
 from fedrisk.report.sweep_figures import (
@@ -108,11 +108,13 @@ def _counts(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """How much the sweep tried."""
     own = rows[rows["kind"] != "quoted"]
     studies = own[own["kind"] == "study"]
+    sets, epsilons, seeds = (int(own[name].nunique()) for name in ("data_set", "epsilon", "seed"))
+    cells = int(studies["cell"].nunique())
     return [
-        (f"{studies['cell'].nunique():,}", _("studies")),
-        (f"{own['data_set'].nunique()}", _("data sets")),
-        (f"{own['epsilon'].nunique()}", _("values of epsilon")),
-        (f"{own['seed'].nunique()}", _("seeds")),
+        (f"{cells:,}", either("study", "studies", cells)),
+        (f"{sets}", either("data set", "data sets", sets)),
+        (f"{epsilons}", either("value of epsilon", "values of epsilon", epsilons)),
+        (f"{seeds}", either("seed", "seeds", seeds)),
     ]
 
 

@@ -159,7 +159,7 @@ class BankService:
     def note(self, error: BaseException) -> None:
         """The whole text goes to the institution's own log of errors."""
         with contextlib.suppress(OSError):
-            self._setting.node.store.log_error("", "score", error)
+            self._setting.node.store.errors.add("", "score", error)
 
     def _now(self) -> "_Setting":
         """Node and table as the institution's file says today."""

@@ -108,10 +108,10 @@ class EncoderRows:
             if time.monotonic() - self._looked < LOOK_SECONDS:
                 return self._model
             self._looked = time.monotonic()
-            file = self._institution.installed_encoder(self.rule.name)
+            file = self._institution.installed.file(self.rule.name)
             mark = None if file is None else (file, *mark_of(file))
             if mark != self._mark:
-                self._model = self._institution.load_encoder(self.rule.name)
+                self._model = self._institution.installed.load(self.rule.name)
                 if self._model is not None:
                     _one_thread()
                     self._digest = self._model.digest()

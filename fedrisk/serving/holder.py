@@ -279,8 +279,8 @@ def _check_computed(setting: _Setting, part: ModelPart) -> None:
         raise Refused(
             "approval",
             f"column {', '.join(other)} is computed from histories in another way than when model {part.model} was "
-            "made; put kind, months, before, since, and the series' bounds and months back in the institution's file, "
-            "or run a study and approve the model that it leaves",
+            "made; put kind, months, before, since, and the series' bounds, months and season back in the "
+            "institution's file, or run a study and approve the model that it leaves",
         )
 
 

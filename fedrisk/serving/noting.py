@@ -141,7 +141,7 @@ class Noting:
         if not entered:
             return
         with contextlib.suppress(Exception):
-            node.store.log_error("", ACTION, error)
+            node.store.errors.add("", ACTION, error)
         with contextlib.suppress(Exception):
             who = asker if _NAME.fullmatch(asker) else HUB
             refusal = {"event": "refusal", "counterparty": who, "kind": "refusal", "code": code}

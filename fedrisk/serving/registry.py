@@ -158,7 +158,7 @@ def candidate(node: Node, part: ModelPart, files: Mapping[str, bytes] | None = N
                 _decide(node, kept, Change(time="", state="approved", by="rule", who=RULE))
         except FedriskError as error:
             # It stays a candidate: a damaged model of earlier must not fail the study that made this one.
-            node.store.log_error(kept.attempt, "model", error)
+            node.store.errors.add(kept.attempt, "model", error)
     return kept
 
 

@@ -28,7 +28,7 @@ def settled(consortium: Deployed, attempt: str) -> None:
     assert not (folder / "secrets").exists() and not list(folder.glob("*.npy")), list(folder.iterdir())
     assert (node.store.path / "results" / attempt / "own_figures.json").exists()
     assert [part.attempt for part in node.store.models.parts() if part.attempt == attempt] == [attempt]
-    assert not [e for e in node.store.errors(attempt) if e["action"] == "own_models"]
+    assert not [e for e in node.store.errors.of(attempt) if e["action"] == "own_models"]
 
 
 def test_a_node_makes_them_by_itself_and_again_after_a_kill(start):

@@ -187,6 +187,7 @@ def test_what_a_webhook_did_not_take_waits(consortium, fedrisk, tmp_path, caplog
         code, out, err = month(consortium, fedrisk, "2026-02")
         assert code == 75
         assert "webhook: 1 (watch.webhook: 127.0.0.1:" in err and "alerts were refused: webhook: 1" in err
+        assert "the month is kept" in err
         code, out, err = month(consortium, fedrisk, "2026-02")
         assert code == 0, err
         assert [a["enterprise"] for a in receiver.alerts] == ["E1"]
@@ -196,6 +197,7 @@ def test_what_a_webhook_did_not_take_waits(consortium, fedrisk, tmp_path, caplog
         receiver.statuses = [400]
         code, _, err = fedrisk("watch", "send", bank)
         assert code == 8 and "answered 400" in err and "They hold back no others" in err
+        assert "no alert is lost" in err and "month" not in err
         code, out, err = fedrisk("watch", "send", bank, alert_of(consortium, "E4")[:6], "--json")
         assert code == 0 and json.loads(out)["given_again"] == 1, err
         assert [a["enterprise"] for a in receiver.alerts] == ["E1", "E4"]

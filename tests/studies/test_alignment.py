@@ -25,7 +25,7 @@ def refusal(consortium, run=None):
     with pytest.raises(PeerError) as caught:
         (run or consortium.run)()
     attempt, nodes = consortium.last.attempt, consortium.nodes
-    (entry,) = [e for node in nodes.values() for e in node.store.errors(attempt)]
+    (entry,) = [e for node in nodes.values() for e in node.store.errors.of(attempt)]
     assert f"({entry['code']})" in str(caught.value)
     assert entry["text"] not in str(caught.value)
     assert not any(node.ledger.entries() for node in nodes.values())
@@ -92,7 +92,7 @@ def test_another_key_in_the_same_epoch_is_refused(pair):
     (epochs / "1.made").unlink()
     with pytest.raises(PeerError, match="alfa"):
         pair.run()
-    (entry,) = pair.nodes["alfa"].store.errors(pair.last.attempt)
+    (entry,) = pair.nodes["alfa"].store.errors.of(pair.last.attempt)
     assert "another evaluation key" in entry["text"] and "alignment.epoch" in entry["text"]
     pair.run(pair.with_study(alignment={"epoch": "2"}))
 

@@ -60,7 +60,7 @@ def refusal(consortium, name, code, *, steps=("describe",), nothing=True, **how)
     answers = [a for s in record.steps for a in s.answers.values() if a.refusal is not None]
     assert all(set(a.body) == {"refused"} and not a.blobs for a in answers)
     assert code in {a.refusal for a in answers}
-    (entry,) = consortium.nodes[name].store.errors(record.attempt)
+    (entry,) = consortium.nodes[name].store.errors.of(record.attempt)
     assert entry["code"] == code and entry["action"] == steps[-1]
     log = (consortium.nodes[name].store.path / "errors.log").read_text()
     clean(log)
@@ -323,7 +323,7 @@ def test_more_rows_than_the_ring_holds(kit, tmp_path):
 
     with pytest.raises(PeerError, match=r"tax \(data\)"):
         pair.run(report=grow)
-    (entry,) = pair.nodes["tax"].store.errors(pair.last.attempt)
+    (entry,) = pair.nodes["tax"].store.errors.of(pair.last.attempt)
     assert "2147483648 rows" in entry["text"]
     assert "but 32 bits hold sums below 2**31 only; use the 64-bit" in entry["text"]
     assert charged(pair) == {"alfa": {"edges"}, "tax": {"edges"}}
@@ -345,7 +345,7 @@ def test_a_table_that_changes_between_two_exchanges(kit, tmp_path, when):
     with pytest.raises(PeerError) as caught:
         banks.run(report=edit)
     assert "alfa (data)" in clean(str(caught.value))
-    (entry,) = banks.nodes["alfa"].store.errors(banks.last.attempt)
+    (entry,) = banks.nodes["alfa"].store.errors.of(banks.last.attempt)
     assert "changed between two exchanges" in clean(entry["text"]) and "run the study again" in entry["text"]
     committed = {e.spend.release for e in banks.nodes["alfa"].ledger.entries() if e.committed}
     before = [s.action for s in banks.last.steps[:-1]]
@@ -452,7 +452,7 @@ def lied_to(consortium, change, *, refuses, at, why="", **how):
     refusals = {name: answer.refusal for name, answer in last.answers.items() if answer.refusal is not None}
     assert refusals == refuses, str(caught.value)
     for name in refusals:
-        (entry,) = consortium.nodes[name].store.errors(consortium.last.attempt)
+        (entry,) = consortium.nodes[name].store.errors.of(consortium.last.attempt)
         assert why in clean(entry["text"])
 
 
@@ -704,7 +704,7 @@ def test_other_facts_of_a_member_told_to_the_others_alone_are_noticed(kit, tmp_p
     with pytest.raises(PeerError, match="protocol"):
         consortium.run(change=lambda run, step: lie(step))
     assert [s.action for s in consortium.last.steps] == ["describe", "blind", "evaluate"]
-    (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
+    (entry,) = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)
     assert NOT_CONFIRMED in entry["text"]
     assert charged(consortium) == alike()
 

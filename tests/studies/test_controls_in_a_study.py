@@ -354,9 +354,9 @@ def test_a_request_to_the_authority_that_was_not_answered_costs_no_quota_when_as
         with pytest.raises(Stop):
             run(consortium, report=stop_at("pseudonyms"))
     node = load_nodes(consortium.paths)["tax"]
-    debited = [e.count for e in node.store.quota.events() if e.kind == "debited"]
+    debited = [e.count for e in node.store.authority.quota.events() if e.kind == "debited"]
     run(consortium)
-    assert [e.count for e in node.store.quota.events() if e.kind == "debited"] == debited
+    assert [e.count for e in node.store.authority.quota.events() if e.kind == "debited"] == debited
     assert len(debited) == 2  # bank and power, once each
 
 

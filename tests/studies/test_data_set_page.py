@@ -25,3 +25,12 @@ def test_the_example_of_the_page(fedrisk, tmp_path):
     code, out, err = fedrisk(*run)
     assert code == 0, err
     assert (tmp_path / "work" / "results" / "metrics.json").is_file()
+    drafted = PAGE.split("## With a drafted dictionary", 1)[1].split("\n## ", 1)[0]
+    (commands,) = re.findall(r"```sh\n(.*?)```", drafted, re.DOTALL)
+    for line in commands.strip().splitlines():
+        code, _, err = fedrisk(*shlex.split(line, comments=True)[1:])
+        assert code == 0, err
+    (reference,) = re.findall(r'`(dictionary = "loans_.*?)`', drafted)
+    other = re.sub(r"(?s)\[dictionary\].*", "", toml).replace("\n[table]", f"\n{reference}\n\n[table]", 1)
+    (tmp_path / "drafted.toml").write_text(other, encoding="utf-8")
+    assert fedrisk("data-set", "show", "drafted.toml")[0] == 0

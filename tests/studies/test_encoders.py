@@ -96,7 +96,7 @@ def test_every_office_has_the_same_encoder_and_its_columns(trained):
     weights = {}
     for name in OFFICES:
         institution = load_institution(own.paths[name])
-        weights[name] = institution.load_encoder("months").weights
+        weights[name] = institution.installed.load("months").weights
         table = institution.read()
         columns = table.frame[["months_1", "months_2", "months_3"]]
         assert columns.abs().max().max() <= 1
@@ -132,7 +132,7 @@ def test_an_encoder_of_a_research_run_feeds_no_private_study(kit, tmp_path):
     members = [{"name": n, "role": "holder"} for n in OFFICES]
     own.run(own.with_study(**STUDY, name="encoder", institutions=members), research_seed=1)
     with pytest.raises(PolicyError, match="encoder months"):
-        load_institution(own.paths["tax"]).check_encoders(research=False)
+        load_institution(own.paths["tax"]).installed.refuse_without_privacy(research=False)
     with pytest.raises(PeerError, match="refused"):
         own.run()
     assert own.run(research_seed=2).results.to_dict()["research"]
@@ -151,7 +151,7 @@ def test_a_single_office_needs_no_masks(kit, tmp_path):
     members = [{"name": "tax", "role": "holder"}]
     run = own.run(own.with_study(institutions=members))
     assert "shares" not in [s.action for s in run.steps]
-    assert load_institution(own.paths["tax"]).load_encoder("months") is not None
+    assert load_institution(own.paths["tax"]).installed.load("months") is not None
 
 
 def test_an_encoder_that_cannot_be_installed_is_fetched_later(kit, tmp_path):
@@ -170,6 +170,6 @@ def test_an_encoder_that_cannot_be_installed_is_fetched_later(kit, tmp_path):
     before = {name: n.ledger.spent() for name, n in own.nodes.items()}
     blocked.unlink()
     own_results.fetch(node, attempt, recipe_named("encoder"))
-    assert load_institution(own.paths["tax"]).load_encoder("months") is not None
+    assert load_institution(own.paths["tax"]).installed.load("months") is not None
     assert {name: n.ledger.spent() for name, n in own.nodes.items()} == before
     assert not own_results.entry_of(node, attempt).owed

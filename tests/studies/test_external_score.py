@@ -46,7 +46,7 @@ def test_without_the_earlier_study_a_bank_refuses(kit, tmp_path):
     own = consortium(kit, tmp_path)
     with pytest.raises(PeerError, match="no agreement"):
         own.run(own.with_study(**NEURAL))
-    assert "has no scores of a study whole" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
+    assert "has no scores of a study whole" in own.nodes["alfa"].store.errors.of(own.last.attempt)[0]["text"]
 
 
 @pytest.mark.long
@@ -55,7 +55,7 @@ def test_scores_of_a_research_run_are_no_input_of_a_private_study(kit, tmp_path)
     own.run(research_seed=1)
     with pytest.raises(PeerError, match="no agreement"):
         own.run(own.with_study(**NEURAL))
-    assert "come of a research run" in own.nodes["alfa"].store.errors(own.last.attempt)[0]["text"]
+    assert "come of a research run" in own.nodes["alfa"].store.errors.of(own.last.attempt)[0]["text"]
     assert own.run(own.with_study(**NEURAL), research_seed=1).results.to_dict()["research"]
 
 

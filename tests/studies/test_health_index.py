@@ -12,9 +12,10 @@ import pytest
 from fedrisk.attacks.consortium import toml
 from fedrisk.clients.node import Node
 from fedrisk.language import speaking
+from fedrisk.language_patterns import retold
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.privacy.serving_policy import OWN_INFORMATION
-from fedrisk.report.index_page import index_page, told_words
+from fedrisk.report.index_page import index_page
 from fedrisk.serving import registry
 from fedrisk.serving.answer_store import AnswerStore
 from fedrisk.serving.asking import Asking
@@ -283,7 +284,7 @@ def test_the_page_is_plain_in_both_languages_and_names_no_empty_table(world, bro
     with speaking("en"):
         page = index_page("alfa", IndexBody(answers=answers, scale=scale))
         assert "tax: fall, gaps" in page and "<table" in page
-        assert told_words(refused).startswith("power and tax give nothing: it did not answer in time.")
+        assert retold(refused.words).startswith("power and tax give nothing: it did not answer in time.")
     with speaking("zh"):
         none = index_page("alfa", IndexBody(answers=(refused,), scale=scale))
         assert "<table" not in none and "power、tax没有给出任何内容" in none

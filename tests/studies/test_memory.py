@@ -139,7 +139,7 @@ def test_a_part_that_was_changed_is_refused_before_anything_is_charged(kit, cons
     with pytest.raises(PeerError, match="edges"):
         consortium.run(later(consortium, "march", ["january"]), change=change)
     assert charged(consortium) == before
-    said = [consortium.nodes[n].store.errors(consortium.last.attempt)[-1]["text"] for n in MEMBERS]
+    said = [consortium.nodes[n].store.errors.of(consortium.last.attempt)[-1]["text"] for n in MEMBERS]
     assert all("not what the study states" in text for text in said)
 
 
@@ -161,7 +161,7 @@ def test_a_past_that_members_did_not_see_is_refused_though_all_approved_it(conso
     with pytest.raises(PeerError, match="edges"):
         consortium.run(study_from(study.model_dump(mode="json")))
     assert charged(consortium) == before
-    said = consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+    said = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)[-1]["text"]
     assert ("keeps nothing of it" if what == "attempt" else "saw released then") in said
 
 
@@ -183,7 +183,7 @@ def test_a_past_that_does_not_go_with_the_study_is_refused_though_the_hub_has_it
     with pytest.raises(PeerError, match="edges"):
         consortium.run(study_from({**study.model_dump(mode="json"), **changes}))
     assert charged(consortium) == before
-    assert said in consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+    assert said in consortium.nodes["tax"].store.errors.of(consortium.last.attempt)[-1]["text"]
 
 
 def test_a_member_keeps_the_study_too_and_goes_by_its_own_account(first):

@@ -112,7 +112,7 @@ def test_another_start_than_the_study_states_is_refused_before_anything_is_charg
             change=lambda record, step: kit.retold(step, "start", other),
         )
     assert charged(consortium) == before
-    said = consortium.nodes["alfa"].store.errors(consortium.last.attempt)[-1]["text"]
+    said = consortium.nodes["alfa"].store.errors.of(consortium.last.attempt)[-1]["text"]
     assert "not what the study states of it" in said
 
 

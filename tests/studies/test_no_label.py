@@ -363,7 +363,7 @@ def test_a_side_of_a_date_without_any_label_is_refused_in_words(by_date, side):
     take_labels(by_date, "alfa", np.flatnonzero(late if side == "on or after" else ~late))
     with pytest.raises(PeerError, match="alfa"):
         by_date.run(research_seed=2)
-    text = by_date.nodes["alfa"].store.errors(by_date.last.attempt)[-1]["text"]
+    text = by_date.nodes["alfa"].store.errors.of(by_date.last.attempt)[-1]["text"]
     assert f"no row with a date {side} holdout.from_date = 2024-01-01 has a label" in text
     assert not any(spends(by_date).values())
 
@@ -375,7 +375,7 @@ def test_too_few_labels_are_too_few_rows(kit, tmp_path):
     take_labels(consortium, "alfa", 0.9)
     with pytest.raises(PeerError, match="alfa"):
         consortium.run()
-    text = consortium.nodes["alfa"].store.errors(consortium.last.attempt)[-1]["text"]
+    text = consortium.nodes["alfa"].store.errors.of(consortium.last.attempt)[-1]["text"]
     assert "usable rows with a label, and policy.least_rows is 400" in text
 
 

@@ -67,7 +67,7 @@ def test_scores_that_cannot_be_written_are_fetched_later_without_a_charge(withou
     assert run.results.auc is not None  # the hub has its results all the same
     entry = own_results.entry_of(node, run.attempt)
     assert (entry.rows, entry.owed) == (None, True)
-    assert "deliver: scores" in {e["action"] for e in node.store.errors(run.attempt)}
+    assert "deliver: scores" in {e["action"] for e in node.store.errors.of(run.attempt)}
     folder = node.store.path / "attempts" / run.attempt
     # What opens recorded traffic is gone; what the scores are made from is there.
     assert [f.name for f in (folder / "secrets").iterdir()] == ["rows"]

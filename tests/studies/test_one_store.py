@@ -147,7 +147,7 @@ def test_a_renamed_folder_goes_on_after_it_was_adopted(two, fedrisk):
     code, out, _ = fedrisk("store", moved.paths["bank"])
     assert "folder renamed" in out
     run_local(moved.study(), moved.paths)
-    debited = [e.kind for e in load_nodes(moved.paths)["tax"].store.quota.events()]
+    debited = [e.kind for e in load_nodes(moved.paths)["tax"].store.authority.quota.events()]
     assert debited.count("debited") == 2  # bank and power, in the first study alone
 
 
@@ -218,7 +218,7 @@ def test_research_runs_use_nothing_of_the_quota(consortium):
     tax = load_nodes(consortium.paths)["tax"].store
     assert not (tax.path / "quota.sqlite").exists()
     run_local(consortium.study(), consortium.paths)
-    assert [e.count for e in tax.quota.events() if e.kind == "debited"] == [400, 314]
+    assert [e.count for e in tax.authority.quota.events() if e.kind == "debited"] == [400, 314]
 
 
 @pytest.mark.long
@@ -234,7 +234,7 @@ def test_a_research_run_says_nothing_about_the_pseudonyms_of_the_epoch(consortiu
     ids = load_nodes(consortium.paths)["bank"].institution.read().ids[:20]
     (of_real, _), (of_research, _) = (bank.pseudonyms.of(tag, ids) for tag in (real, research))
     assert not (of_real == of_research).all(axis=1).any()
-    assert oprf.pseudonyms([i.encode() for i in ids], tax.authority_key("1")).tobytes() == of_real.tobytes()
+    assert oprf.pseudonyms([i.encode() for i in ids], tax.authority.key("1")).tobytes() == of_real.tobytes()
 
 
 def test_a_wrong_list_that_used_the_quota_up_is_told_with_the_command_that_helps(consortium, fedrisk):

@@ -48,7 +48,7 @@ def read_dates(consortium, dates):
         except Stop:
             pass
         except PeerError:
-            found = consortium.nodes["alfa"].store.errors(consortium.last.attempt)
+            found = consortium.nodes["alfa"].store.errors.of(consortium.last.attempt)
             refused.append((day, found[-1]["text"]))
     assert all(not node.ledger.entries() for node in consortium.nodes.values())
     return bits, refused
@@ -91,7 +91,7 @@ def test_a_bank_whose_policy_does_not_say_so_takes_no_part(by_date):
     bits, refused = read_dates(by_date, DATES[:1])
     assert not bits and "policy.out_of_time is false" in refused[0][1]
     # The tax office, whose dates they are not, has nothing against it.
-    assert not by_date.nodes["tax"].store.errors(by_date.last.attempt)
+    assert not by_date.nodes["tax"].store.errors.of(by_date.last.attempt)
 
 
 def test_research_runs_are_apart(by_date):

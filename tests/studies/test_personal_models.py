@@ -57,7 +57,7 @@ def test_columns_of_any_kind_cost_no_model_and_no_scores(kit, tmp_path):
         assert {f"{m}_probability" for m in OWN} <= {*run.scores(bank).columns}
         told = json.loads((run.nodes[bank].store.results(run.attempt) / "own_models.json").read_text())
         assert told["absent"] == [] and set(told["weights"]["champion"]) == {"alone", "boosted", "near"}
-        assert not run.nodes[bank].store.errors(run.attempt)
+        assert not run.nodes[bank].store.errors.of(run.attempt)
 
 
 @pytest.mark.sampled(2)
@@ -74,7 +74,7 @@ def test_scores_are_there_whatever_becomes_of_the_banks_own_models(kit, tmp_path
     assert "alone_probability" not in scores and "recalibrated_probability" in scores
     folder = run.nodes["alfa"].store.results(run.attempt)
     assert json.loads((folder / "own_models.json").read_text())["absent"] == ["alone", "boosted"]
-    assert {e["action"] for e in run.nodes["alfa"].store.errors(run.attempt)} == {
+    assert {e["action"] for e in run.nodes["alfa"].store.errors.of(run.attempt)} == {
         "own model alone",
         "own model boosted",
     }

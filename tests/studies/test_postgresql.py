@@ -87,7 +87,7 @@ def test_a_row_that_changes_in_the_database_stops_the_study(server, consortium):
 
     with pytest.raises(Exception, match=r"tax \(data\)"):
         consortium.run(report=edit)
-    (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
+    (entry,) = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)
     assert "changed between two exchanges" in entry["text"]
 
 
@@ -95,7 +95,7 @@ def test_a_database_that_cannot_be_read_says_so_without_the_password(server, con
     into_database(consortium, "tax", server, "SELECT * FROM no_such_table")
     with pytest.raises(Exception, match=r"tax \(data\)"):
         consortium.run()
-    (entry,) = consortium.nodes["tax"].store.errors(consortium.last.attempt)
+    (entry,) = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)
     assert "table from the database: cannot be read" in entry["text"] and "the query" in entry["text"]
     assert sqlalchemy.make_url(server).password not in entry["text"] and "127.0.0.1" not in entry["text"]
 

@@ -164,7 +164,7 @@ def test_a_study_and_a_file_that_call_it_differently_are_refused(kit, tmp_path):
     members = [{"name": "alfa", "role": "bank"}, {"name": "tax", "role": "holder"}]
     with pytest.raises(PeerError, match="no agreement from tax"):
         consortium.run(consortium.with_study(institutions=members))
-    said = consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+    said = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)[-1]["text"]
     assert "calls tax a holder, its own file says bureau; agree on one" in said
 
 
@@ -179,7 +179,7 @@ def test_a_policy_names_the_roles_that_it_takes(kit, tmp_path):
     )
     with pytest.raises(PeerError, match="no agreement from tax"):
         consortium.run()
-    said = consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+    said = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)[-1]["text"]
     assert "role bureau is not among policy.roles" in said
 
 

@@ -56,7 +56,7 @@ def tries(consortium, times=TRIES, **how):
         except PeerError:
             ran.append(False)
             for name, node in consortium.nodes.items():
-                said[name] += [e["text"] for e in node.store.errors(consortium.last.attempt)]
+                said[name] += [e["text"] for e in node.store.errors.of(consortium.last.attempt)]
     return ran, said
 
 

@@ -345,7 +345,7 @@ def test_no_id_label_or_value_in_messages_results_or_logs(kit, tmp_path, roster,
         for name in ("errors.log", "ledger.sqlite", "quota.sqlite", "audit.jsonl"):
             file = node.store.path / name
             assert not file.exists() or not traces(file.read_bytes()), name
-        assert not node.store.errors(run.attempt)
+        assert not node.store.errors.of(run.attempt)
     # The search finds what is there: the bank's own scores hold ids, as they must.
     assert traces("".join(run.scores("alfa")["id"])) == ["CANARYID"]
     assert traces(np.array([CANARY_VALUE]).tobytes()) and traces(str(CANARY_VALUE))
@@ -372,7 +372,7 @@ def test_no_canary_in_a_refusal(kit, tmp_path, broken):
     with pytest.raises(Exception) as caught:
         consortium.run(report=change)
     node = consortium.nodes["alfa"]
-    (entry,) = node.store.errors(consortium.last.attempt)
+    (entry,) = node.store.errors.of(consortium.last.attempt)
     assert entry["code"] == "data"
     assert not [
         w for w in traces(entry["text"] + str(caught.value)) if w != "canary_column"

@@ -122,7 +122,7 @@ def test_versions_further_apart_are_refused_before_anything_is_charged(consortiu
     with pytest.raises(VersionError, match=said):
         run(consortium, consortium.study, hub=hub, nodes=nodes)
     assert not any(charged(consortium).values())
-    (log,) = [node.store.errors("none") for name, node in consortium.nodes.items() if name == "tax"]
+    (log,) = [node.store.errors.of("none") for name, node in consortium.nodes.items() if name == "tax"]
     assert re.search(at_home, log[-1]["text"])
 
 
@@ -148,7 +148,7 @@ def test_a_study_of_a_later_format_is_refused_by_nodes_that_do_not_read_it(conso
     for node in consortium.nodes.values():
         assert (
             f"study has format {FORMAT + 1}, and this version"
-            in node.store.errors(exchange.attempt)[-1]["text"]
+            in node.store.errors.of(exchange.attempt)[-1]["text"]
         )
 
 
@@ -163,7 +163,7 @@ def test_a_hub_that_changes_the_protocol_within_an_attempt_is_refused(consortium
     with of_version(2), pytest.raises(VersionError, match="in exchange 4, pseudonyms"):
         consortium.run(change=change)
     assert not any(charged(consortium).values())
-    said = consortium.nodes["tax"].store.errors(consortium.last.attempt)[-1]["text"]
+    said = consortium.nodes["tax"].store.errors.of(consortium.last.attempt)[-1]["text"]
     assert "asks in protocol 1, and all were told that this attempt runs in protocol 2" in said
 
 

@@ -708,7 +708,7 @@ def test_ledger_refuses_the_study_that_would_pass_the_cap(kit, tmp_path):
         consortium.run()
     assert [s.action for s in consortium.last.steps] == ["describe"]
     assert {n: node.ledger.entries() for n, node in nodes.items()} == before
-    (entry,) = nodes["tax"].store.errors(consortium.last.attempt)
+    (entry,) = nodes["tax"].store.errors.of(consortium.last.attempt)
     assert entry["code"] == "budget"
     assert "cap" in entry["text"] and "Lower the study's epsilon" in entry["text"]
     told = consortium.run(consortium.with_study(privacy={"epsilon": 0.1}))  # what is left can still be spent

@@ -140,11 +140,6 @@ class Browser:
         shot = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(shot["data"]))
 
-    def paper(self, file: Path) -> None:
-        """The page as it is printed, as a PDF."""
-        made = self._call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
-        file.write_bytes(base64.b64decode(made["data"]))
-
     def media(self, name: str) -> None:
         """Show the page as on a medium: "print", or "screen"."""
         self._call("Emulation.setEmulatedMedia", media=name)

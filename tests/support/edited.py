@@ -6,8 +6,9 @@ from scipy.special import expit
 from fedrisk.analysis.card_sums import CardSums
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases
+from fedrisk.models.curves import fit_curves, shape_bases
 from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.label_counts import LabelCounts
 
 SMALL = [
     Bins.public(Feature(institution="bank", column=name, bins=(1.0, 2.0, 3.0, 4.0), missing=False))

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import click
@@ -12,11 +13,13 @@ import pytest
 import typer
 
 from fedrisk import cli
+from fedrisk.api import run
 from fedrisk.cli.exits import EXIT_CODES
 from fedrisk.cli.progress import Progress
 from fedrisk.cli.reference import page
 from fedrisk.engine.in_process import load_nodes
 from fedrisk.server.hub import Hub
+from support.unplotted import without_plots
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unplotted")]
 
@@ -232,12 +235,27 @@ def test_a_changed_key_stops_a_run(fedrisk, consortium, tmp_path):
 # --- an institution's own commands --------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory, tiny_writer):
+    """The tiny consortium after one private study, and a copy of it beside."""
+    folder = tmp_path_factory.mktemp("spent") / "own"
+    tiny = tiny_writer(folder / "consortium")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEDRISK_HOME", str(folder / "home"))
+        without_plots(patch)
+        run(tiny.study_file, out=tiny.folder / "results")
+    shutil.copytree(folder, folder.with_name("kept"))
+    return tiny
+
+
 @pytest.fixture
-def spent(fedrisk, consortium):
-    """The tiny consortium after one private study, and the caller."""
-    code, _, err = fedrisk("run", consortium.study_file, "--out", consortium.folder / "results")
-    assert code == 0, err
-    return fedrisk, consortium
+def spent(fedrisk, once, monkeypatch):
+    """The caller, and that consortium; brought back afterwards, since a store belongs to the place of its table."""
+    folder = once.folder.parent
+    monkeypatch.setenv("FEDRISK_HOME", str(folder / "home"))
+    yield fedrisk, once
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("kept"), folder)
 
 
 def test_budget_before_and_after_a_study(spent):

@@ -54,6 +54,7 @@ LAYERS = {
     "releases": {"errors", "files", "findings", "study", "study_members", "data", "secure", "privacy"},
     "models": {
         "errors",
+        "files",
         "findings",
         "progress",
         "study",
@@ -67,7 +68,7 @@ LAYERS = {
     "watch_rules": set(),
     # Columns of a trained encoder; torch only once there is one.
     "institution": {
-        *("errors", "files", "file_rules", "findings", "home", "renamed", "watch_rules"),
+        *("errors", "files", "file_rules", "home", "renamed", "watch_rules"),
         *("study", "study_members", "study_sections", "toml_file", "data", "privacy", "models"),
     },
     "protocol": {"errors", "study", "study_members", "data", "secure", "privacy", "releases"},
@@ -250,7 +251,7 @@ LAYERS = {
         ),
     },
     # Lists of requirements with the tests that check them, and the proofs; the sheet of a self-check is a page of report.
-    "conformance": {"errors", "files", "language", "report"},
+    "conformance": {"errors", "files", "language", "report", "toml_file"},
     # The public results: those of the hub, with plots and tables.
     "results": {"language", "report", "server"},
     "api": {

@@ -1,13 +1,12 @@
 """Institution files: what a bank, a holder and an authority need, stores, and finding the files of a study."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fedrisk.errors import ConfigError, DataError, PolicyError
+from fedrisk.errors import ConfigError, DataError
 from fedrisk.institution import find_institutions, home, load_institution
 from fedrisk.models import encoder as en
 from fedrisk.models.trainable import TrainedModel
@@ -214,16 +213,16 @@ def power(write, tmp_path, fedrisk_home):
 def trained(institution, **about):
     design = en.EncoderDesign(series=1, months=6, window=3, horizon=2, hidden=4, outputs=2)
     facts = {"study": "s", "digest": "d", "mu": 0.6, "delta": 1e-6, "research": False, **about}
-    institution.save_encoder("load", TrainedModel(en.initial_weights(design, 1), design.to_dict(), facts))
+    institution.installed.save("load", TrainedModel(en.initial_weights(design, 1), design.to_dict(), facts))
 
 
 def test_an_encoder_that_is_not_trained_adds_nothing(power):
     assert list(power.read().frame) == ["x"]
     assert power.described() == power.dictionary
-    (status,) = power.encoder_status()
+    (status,) = power.installed.states()
     assert not status.trained
     assert "not trained yet: load_1 to load_2 come with" in sentence(status.finding)
-    power.check_encoders(research=False)
+    power.installed.refuse_without_privacy(research=False)
 
 
 def test_a_trained_encoder_is_columns_like_any_other(power):
@@ -233,7 +232,7 @@ def test_a_trained_encoder_is_columns_like_any_other(power):
     assert list(table.frame) == ["x", "load_1", "load_2"]
     assert [c.name for c in power.described().features] == ["x", "load_1", "load_2"]
     assert [c.name for c in power.dictionary.features] == ["x"]  # what is read off the table itself
-    model = power.load_encoder("load")
+    model = power.installed.load("load")
     want = en.encode(
         en.EncoderDesign.from_dict(model.design), model.weights, power.encoder_histories("load", table.ids)
     )
@@ -241,7 +240,7 @@ def test_a_trained_encoder_is_columns_like_any_other(power):
     assert table.frame["load_1"].isna().tolist() == [False] * 5 + [True]  # the sixth has no history
     assert table.digest not in (before, "")
     assert power.read().digest == table.digest
-    assert "trained by study s at mu 0.6" in sentence(power.encoder_status()[0].finding)
+    assert "trained by study s at mu 0.6" in sentence(power.installed.states()[0].finding)
     assert len(power.files) == 3
 
 
@@ -258,18 +257,9 @@ def test_histories_come_in_the_order_of_the_ids(power):
 def test_new_weights_make_another_table(power):
     trained(power)
     first = power.read().digest
-    model = power.load_encoder("load")
-    power.save_encoder("load", TrainedModel(model.weights + 1, model.design, model.about))
+    model = power.installed.load("load")
+    power.installed.save("load", TrainedModel(model.weights + 1, model.design, model.about))
     assert power.read().digest != first
-
-
-@pytest.mark.parametrize("about", [{"research": True}, {"mu": None}, {"mu": math.inf}])
-def test_an_encoder_without_privacy_is_for_research_runs_only(power, about):
-    trained(power, **about)
-    power.check_encoders(research=True)
-    with pytest.raises(PolicyError, match=r"encoder load was trained without privacy .* train it again"):
-        power.check_encoders(research=False)
-    assert "research runs only" in sentence(power.encoder_status()[0].finding)
 
 
 def test_a_trained_encoder_belongs_to_the_bounds_it_was_trained_under(power, write):
@@ -277,12 +267,7 @@ def test_a_trained_encoder_belongs_to_the_bounds_it_was_trained_under(power, wri
     other = load_institution(write("holder", TABLE, DICTIONARY, ENCODER.replace("high = 10", "high = 20")))
     with pytest.raises(ConfigError, match="trained for other series, bounds, months or outputs"):
         other.read()
-    assert not other.encoder_status()[0].trained
-
-
-def test_how_an_encoder_was_trained_must_be_told(power):
-    with pytest.raises(ConfigError, match="about lacks delta, digest, mu, research"):
-        power.save_encoder("load", TrainedModel(np.zeros(2, np.float32), {}, {"study": "s"}))
+    assert not other.installed.states()[0].trained
 
 
 def test_histories_that_are_not_there_are_named(power, tmp_path):

@@ -37,6 +37,14 @@ def spoken(monkeypatch):
     language_patterns._best.cache_clear()
 
 
+def test_names_are_listed_as_the_language_does(spoken):
+    assert retold("the trail tax, power and court") == "轨迹tax、power、court"
+    assert retold("tax and power") == "tax、power"
+    assert retold("the trail of tax and power") == "轨迹of tax and power"
+    with speaking("en"):
+        assert retold("the trail tax and power") == "the trail tax and power"
+
+
 @pytest.mark.parametrize(
     ("english", "chinese"),
     [

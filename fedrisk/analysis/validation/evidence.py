@@ -14,7 +14,7 @@ from fedrisk.analysis.validation.overrides import Overrides
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import ScoreCounts as CalibrationCounts
 from fedrisk.models.calibration_errors import CalibrationErrors, calibration_errors
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.scale import STANDARD
 from fedrisk.models.scorecard import Scorecard
 

@@ -137,15 +137,6 @@ def _below(defaults: float, size: float, rate: float, noise: float) -> float:
     return lower_tail(defaults - size * rate, size, rate, spread)
 
 
-def two_sided(upper: float, lower: float) -> float:
-    """P-value of both sides: twice the smaller tail.
-
-    >>> two_sided(0.02, 0.99)
-    0.04
-    """
-    return min(1.0, 2 * min(upper, lower))
-
-
 def normal_quantile(confidence: float) -> float:
     """Standard deviations that a one-sided confidence reaches.
 

@@ -31,7 +31,6 @@ A store that is opened for reading alone makes nothing: no folder, key, ledger o
 import contextlib
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -43,25 +42,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrisk.alignment.oprf import new_key
-from fedrisk.alignment.quota import Quota
 from fedrisk.audit.entry import IDENTITY_ROTATED
 from fedrisk.audit.log import AuditLog
 from fedrisk.audit.signed_head import read_head
 from fedrisk.audit.unmade import UnmadeLog
 from fedrisk.clients.store.attempt_store import AttemptStore, Begun
+from fedrisk.clients.store.authority_store import AuthorityStore
+from fedrisk.clients.store.error_log import ErrorLog
 from fedrisk.clients.store.model_store import ModelStore
 from fedrisk.clients.store.past_store import PastStore
 from fedrisk.clients.store.proposal_store import ProposalStore
 from fedrisk.clients.store.pseudonym_store import PseudonymStore
-from fedrisk.errors import EnvelopeError, FedriskError, NothingYet, ProtocolError, StoreError, code_of
+from fedrisk.errors import EnvelopeError, NothingYet, ProtocolError, StoreError
 from fedrisk.files import (
     PUT_BACK,
     damaged,
     locked,
     make_folders,
     private_append,
-    private_file,
     private_folder,
     read_kept,
     write_atomic,
@@ -72,10 +70,6 @@ from fedrisk.privacy.ledger.rollback_guard import guard_path
 from fedrisk.privacy.ledger.unmade import UnmadeLedger
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.pins import Pins
-from fedrisk.tracebacks import place_of, redacted
-
-LOG_BYTES = 1 << 22
-"""Size at which ``errors.log`` is put aside as ``errors.old.log``."""
 
 OLD_SECONDS = 24 * 3600
 """After so long without a message an attempt is taken for dead."""
@@ -275,58 +269,18 @@ class NodeStore:
             )
 
     @property
-    def quota(self) -> Quota:
-        """Evaluations granted, at the key authority."""
-        file = self.path / "quota.sqlite"
-        if any((self.path / "epochs").glob("*.made")) and not (file.is_file() and file.stat().st_size):
-            raise StoreError(
-                f"{file} is gone or empty, and evaluations were counted in it; {PUT_BACK}. Without one, delete the "
-                "folder epochs and have studies name a new alignment.epoch: all pseudonyms are then made anew"
-            )
-        if not file.exists():
-            self._refuse_making()
-        # SQLite makes a file as the umask says, and its journals as the file is.
-        private_file(file)
-        return Quota(file)
+    def authority(self) -> AuthorityStore:
+        """What a key authority keeps: keys of pseudonyms, and how many evaluations it granted."""
+        return AuthorityStore(self.path, self._refuse_making)
 
-    def evaluations(self, name: str, tag: str) -> tuple[int | None, int]:
-        """At the key authority: the size agreed with an institution under a key's tag, None before, and what is used.
-
-        EnvelopeError where no key of it is pinned.
-        """
-        fingerprint = self.fingerprint(name)
-        if not (self.path / "quota.sqlite").exists():
-            return None, 0
-        return self.quota.size(fingerprint, tag), self.quota.used(fingerprint, tag)
+    @property
+    def errors(self) -> ErrorLog:
+        """Full texts of errors, which never leave."""
+        return ErrorLog(self.path)
 
     def fingerprint(self, name: str) -> str:
         """Short name of an institution's first pinned key, under which its quota of evaluations is kept."""
         return fingerprint_of(self.pins.first_of(name))
-
-    def authority_key(self, epoch: str) -> bytes:
-        """Key of the pseudonyms of an epoch, at the key authority; made on first use.
-
-        A key serves one function alone: EPOCH.key, which an older version used in RFC 9497's mode 0x00, is not used.
-        """
-        file, made = (self.path / "epochs" / f"{epoch}.{end}" for end in ("voprf", "made"))
-        # In this order: another process makes the key first, then the mark.
-        if made.exists() and not file.exists():
-            raise StoreError(
-                f"{file} is gone, and pseudonyms were made with it; {PUT_BACK}. Without one, delete {made.name} beside "
-                "it, and have studies name a new alignment.epoch"
-            )
-        if not file.exists():
-            self._refuse_making()
-            # The count of evaluations is there before the first key, so that a lost one is noticed.
-            _ = self.quota
-            write_atomic(file, new_key(), replace=False)
-        key = read_kept(file, PUT_BACK)
-        mark = hashlib.sha256(b"fedrisk key of an epoch" + key).hexdigest().encode()
-        if not made.exists():
-            write_atomic(made, mark)
-        if len(key) != 32 or read_kept(made, PUT_BACK) != mark:
-            raise damaged(file, PUT_BACK)
-        return key
 
     @property
     def pseudonyms(self) -> PseudonymStore:
@@ -492,43 +446,6 @@ class NodeStore:
             finally:
                 timer.cancel()
 
-    def log_error(self, attempt: str, action: str, error: BaseException) -> None:
-        """Keep an error's full text at home; an unforeseen one with its traceback, without what a table holds."""
-        foreseen = isinstance(error, FedriskError)
-        text = str(error) if foreseen else _one_line(error, self.path / "errors.log")
-        entry = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "attempt": attempt,
-            "action": action,
-            "code": code_of(error),
-            "text": text,
-        }
-        if not foreseen:
-            entry["traceback"] = redacted(error)
-        file = self.path / "errors.log"
-        if file.exists() and file.stat().st_size > LOG_BYTES:
-            os.replace(file, file.with_name("errors.old.log"))
-        with private_append(file) as log:
-            os.write(log, (json.dumps(entry) + "\n").encode())
-
-    def errors(self, attempt: str) -> list[dict[str, str]]:
-        """Errors of one attempt, oldest first; lines that cannot be read are passed over."""
-        return [entry for entry in self.errors_of(attempt) if entry.get("attempt") == attempt]
-
-    def errors_of(self, begin: str | None = None) -> list[dict[str, str]]:
-        """Errors of attempts whose ids begin so, or of all, oldest first; the log that was put aside comes first."""
-        found = []
-        for name in ("errors.old.log", "errors.log"):
-            lines: list[bytes] = []
-            with contextlib.suppress(OSError):
-                lines = (self.path / name).read_bytes().splitlines()
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    entry = json.loads(line)
-                    if isinstance(entry, dict) and "text" in entry:
-                        found.append(entry)
-        return [e for e in found if begin is None or str(e.get("attempt", "")).startswith(begin)]
-
 
 def _nearest(folder: Path) -> Path:
     """The folder, or what is there of those above it."""
@@ -538,15 +455,6 @@ def _nearest(folder: Path) -> Path:
 def fingerprint_of(public: bytes) -> str:
     """Short name of an institution's public key (32 bytes): half of its SHA-256, hexadecimal."""
     return hashlib.sha256(public).hexdigest()[:32]
-
-
-def _one_line(error: BaseException, log: Path) -> str:
-    place = place_of(error)
-    what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    named = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-    return (
-        f"{what}{named}{f' in {place}' if place else ''}, which was not foreseen; the whole text is in {log}"
-    )
 
 
 def _safe(attempt: str) -> str:

@@ -31,7 +31,10 @@ def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     An encoder that was trained without privacy does not matter here: training it again is the remedy.
     """
     name, institution = EncoderSettings.of(study).name, node.institution
-    rule = {"design": institution.encoder_design(name), "rule": institution.encoder(name).public_digest()}
+    rule = {
+        "design": institution.encoder_design(name),
+        "rule": institution.installed.rule(name).public_digest(),
+    }
     return Brought(stated={"encoder": rule})
 
 
@@ -65,8 +68,8 @@ def fetch(attempt: Attempt) -> Callable[[], None]:
     name = EncoderSettings.of(attempt.study).name
 
     def install() -> None:
-        attempt.node.institution.save_encoder(name, model)
-        if attempt.node.institution.load_encoder(name) is None:
+        attempt.node.institution.installed.save(name, model)
+        if attempt.node.institution.installed.load(name) is None:
             raise StoreError(
                 f"encoder {name} was written and is not there; see that the store of {attempt.name} can be written"
             )

@@ -77,7 +77,7 @@ class Scored:
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """A bank brings its columns, and the external score where the study says so; a holder behind that brings none."""
-    node.institution.check_encoders(research=research_seed is not None)
+    node.institution.installed.refuse_without_privacy(research=research_seed is not None)
     if node.name not in study.banks:
         return Brought()
     dictionary = described(node)

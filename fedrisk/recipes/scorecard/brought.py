@@ -8,8 +8,8 @@ import numpy as np
 from fedrisk.analysis.card_sums import columns_of
 from fedrisk.findings import Finding
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import Knowledge
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.memory import Remembered
 from fedrisk.privacy.accounting import epsilon_for
 from fedrisk.recipes.scorecard.fitting import Facts

@@ -32,7 +32,7 @@ LEAST_COLUMNS = 5
 
 
 MOST_SHAPES = 4
-"""Most columns of the Gram matrix for one feature: its curve, and three smooth modes (models/estimator.shape_bases)."""
+"""Most columns of the Gram matrix for one feature: its curve, and three smooth modes (models/curves.shape_bases)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ from fedrisk.models.bounded_weights import Bound
 from fedrisk.models.calibration import Calibration
 from fedrisk.models.card_edit import CardEdit, Edited, Origin, as_released, edited_bins
 from fedrisk.models.card_pairs import with_pairs
+from fedrisk.models.curves import Curves
 from fedrisk.models.edited_sums import edited_bases, edited_counts, edited_gram
-from fedrisk.models.estimator import Curves
 from fedrisk.models.pairs import Pair, PairDesign
 from fedrisk.models.scale import STANDARD, Scale
 from fedrisk.models.scorecard import Scorecard

@@ -26,19 +26,12 @@ from fedrisk.errors import ProtocolError
 from fedrisk.models.binning import Bins
 from fedrisk.models.bounded_weights import Bound, bounded_curves, bounded_weights
 from fedrisk.models.calibration import Calibration, ScoreCounts, fit_calibration
+from fedrisk.models.curves import Curves, radii, shape_bases, stronger_half
 from fedrisk.models.directions import follow_directions
-from fedrisk.models.estimator import (
-    Curves,
-    LabelCounts,
-    few_positives,
-    moment_equations,
-    radii,
-    shape_bases,
-    stronger_half,
-    weights_from,
-    with_known,
-)
+from fedrisk.models.estimator import moment_equations, weights_from
+from fedrisk.models.fitted_card import card_from_weights
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge
+from fedrisk.models.label_counts import LabelCounts, few_positives, with_known
 from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.models.memory import Remembered, remember_counts
 from fedrisk.models.point_errors import contribution_errors
@@ -305,7 +298,7 @@ def fit_card(
         errors = contribution_errors(curves)
         shaped = bounded_curves(follow_directions(bins, curves.curve, errors), curves, bins, bounds)
         freedom = float(curves.freedom.sum())
-        return Scorecard.from_weights(
+        return card_from_weights(
             study, bins, shaped, counts, curves, errors=errors, freedom=freedom, rounded=rounded
         )
     released = bases, counts, curves, second.gram, second.variance
@@ -318,7 +311,7 @@ def fit_card(
         weights = bounded_weights(weights, equations, bases, curves, bins, bounds)
     errors = contribution_errors(curves, bases, weights)
     shaped = follow_directions(bins, weights.contributions, errors)
-    return Scorecard.from_weights(
+    return card_from_weights(
         study,
         bins,
         shaped,

@@ -14,9 +14,9 @@ import numpy as np
 from fedrisk.analysis.card_sums import CardSums, combine_recount, knowledge_context, label_counts, sizes_of
 from fedrisk.analysis.past_studies import KEPT
 from fedrisk.findings import Finding
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import Knowledge
 from fedrisk.models.knowledge_file import to_bytes
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.actions import WARN
 from fedrisk.protocol.payload import Payload

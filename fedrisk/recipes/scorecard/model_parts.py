@@ -192,7 +192,7 @@ def _encoders(attempt: Attempt, columns: set[str]) -> dict[str, str]:
     """Digests of this holder's trained encoders that give some of these columns."""
     institution = attempt.node.institution
     used = [rule.name for rule in institution.encoders if columns & set(rule.columns)]
-    trained = {name: institution.load_encoder(name) for name in used}
+    trained = {name: institution.installed.load(name) for name in used}
     return {name: model.digest() for name, model in trained.items() if model is not None}
 
 

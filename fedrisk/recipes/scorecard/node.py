@@ -64,7 +64,7 @@ from fedrisk.study_members import BANK
 
 def brings(node: Node, study: Study, research_seed: int | None) -> Brought:
     """All columns that the policy allows; PolicyError where one is of an encoder trained without privacy."""
-    node.institution.check_encoders(research=research_seed is not None)
+    node.institution.installed.refuse_without_privacy(research=research_seed is not None)
     policy = node.institution.policy
     # Said where it is asked for alone: other studies' statements are as before there were themes.
     themes = {"score_themes": policy.score_themes, "band_columns": policy.band_columns}

@@ -17,7 +17,7 @@ from fedrisk.analysis.card_sums import CardSums, curves_of, noise_variance
 from fedrisk.findings import Finding
 from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import with_pairs
-from fedrisk.models.estimator import with_known
+from fedrisk.models.label_counts import with_known
 from fedrisk.models.pairs import (
     Pair,
     PairDesign,

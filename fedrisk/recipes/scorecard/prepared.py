@@ -25,8 +25,9 @@ from fedrisk.clients.outlet import sent_alone
 from fedrisk.clients.row_order import RowOrder, own_features
 from fedrisk.errors import FedriskError, ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.curves import Curves
 from fedrisk.models.knowledge import PastStudy
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.protocol.form import Body, Form
 from fedrisk.protocol.payload import Payload

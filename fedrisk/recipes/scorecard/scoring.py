@@ -76,7 +76,7 @@ def _leave_model(attempt: Attempt) -> None:
     try:
         keep_part(attempt)
     except Exception as error:
-        attempt.node.store.log_error(attempt.state.id, "model", error)
+        attempt.node.store.errors.add(attempt.state.id, "model", error)
 
 
 def score_protection(study: Study, policy: Policy) -> str:

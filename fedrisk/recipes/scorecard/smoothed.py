@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fedrisk.analysis.card_sums import columns_of, curves_of
 from fedrisk.errors import ConfigError
-from fedrisk.models.estimator import shape_bases
+from fedrisk.models.curves import shape_bases
 from fedrisk.models.gram_memory import remember_gram
 from fedrisk.models.knowledge import PastStudy, places
 from fedrisk.models.memory import smoothed

@@ -16,7 +16,7 @@ from fedrisk.analysis.feature_figures import (
 from fedrisk.data.features import Feature
 from fedrisk.metrics import psi
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 
 
 def column(name, bins):

@@ -75,6 +75,16 @@ def test_a_round_finds_what_moved(tree, tmp_path, capsys):
     assert all(e["machine"]["cores"] and e["seconds"] >= 0 and e["figures"] for e in lines)
 
 
+def test_figures_of_runs_that_were_not_asked_for_are_not_shown_as_new(tree, tmp_path, capsys):
+    folder = tree / "benchmarks" / "still"
+    other = '[claims.figures.y]\nfile = "other.json"\npath = ["y"]\nbound = 2.0\nsame = 0.1\nshow = ".1f"\nwhy = "none"\n'
+    (folder / "claim.toml").write_text(CLAIM.format(name="still") + other)
+    (folder / "other.json").write_text(json.dumps({"y": 9.0}))
+    assert command.redo({"still": load_all(tree / "benchmarks")["still"]}, tmp_path / "work", anew=False) == 0
+    said = capsys.readouterr().out
+    assert "c: x" in said and "c: y" not in said
+
+
 def test_a_stopped_round_goes_on_and_a_new_source_begins_anew(tree, tmp_path, capsys):
     asked = load_all(tree / "benchmarks")
     good = {"good": asked["good"]}

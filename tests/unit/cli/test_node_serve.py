@@ -88,8 +88,8 @@ def test_status_beside_a_node_that_serves(fedrisk, node):
 def test_errors_are_for_people_at_home(fedrisk, made, node):
     store = made.node("bank").store
     assert "no errors" in fedrisk("node", "errors", node)[1]
-    store.log_error("aaaa1111", "describe", PolicyError("the purpose is not allowed"))
-    store.log_error("bbbb2222", "mask", PolicyError("another reason"))
+    store.errors.add("aaaa1111", "describe", PolicyError("the purpose is not allowed"))
+    store.errors.add("bbbb2222", "mask", PolicyError("another reason"))
     out = fedrisk("node", "errors", node)[1]
     assert "the purpose is not allowed" in out and "another reason" in out
     out = fedrisk("node", "errors", node, "--attempt", "bbbb")[1]

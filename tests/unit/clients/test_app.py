@@ -69,7 +69,7 @@ def test_an_action_that_is_not_known_is_refused_as_of_another_version(consortium
     (reply,) = grid.send_and_receive([message])
     answer = from_record(reply.content)
     assert answer.body == {"refused": "version", **Spoken.here().to_dict()}
-    said = Node.open(consortium.paths["bank"]).store.errors("0123456789")[-1]
+    said = Node.open(consortium.paths["bank"]).store.errors.of("0123456789")[-1]
     assert "Upgrade fedrisk here" in said["text"]
 
 
@@ -89,4 +89,4 @@ def test_a_protocol_that_is_not_known_is_refused_with_what_is_spoken(consortium,
     (reply,) = grid.send_and_receive([message])
     assert Spoken.found(from_record(reply.content).body) == Spoken.here()
     assert protocol_of(reply.content) == PROTOCOL
-    assert whom in Node.open(consortium.paths["bank"]).store.errors("none")[-1]["text"]
+    assert whom in Node.open(consortium.paths["bank"]).store.errors.of("none")[-1]["text"]

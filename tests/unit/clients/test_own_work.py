@@ -89,7 +89,7 @@ def test_what_fails_stays_in_the_log(node):
         raise MemoryError("value 4711")
 
     complete(node, OVER, broken)
-    (entry,) = node.store.errors(OVER)
+    (entry,) = node.store.errors.of(OVER)
     assert entry["action"] == "own_models" and "4711" not in entry["text"] and due(node) == [OVER]
 
 
@@ -105,7 +105,7 @@ def test_what_failed_is_tried_again_after_a_day_and_a_killed_process_is_in_the_l
         now[0] += later
         work.finish()
         assert len(said.read_text().splitlines()) == tries
-    entries = [e for e in node.store.errors(OVER) if e["action"] == "own_models"]
+    entries = [e for e in node.store.errors.of(OVER) if e["action"] == "own_models"]
     assert len(entries) == 2 and "signal 9" in entries[0]["text"] and entries[0]["code"] == "later"
 
 
@@ -113,7 +113,7 @@ def test_what_a_process_could_not_make_is_in_the_log(node, tmp_path, fedrisk):
     """It has no screen; nobody else would say why."""
     left(node, OVER)
     code, *_ = fedrisk("results", node.institution.file, "fetch", OVER)
-    (entry,) = [e for e in node.store.errors(OVER) if e["action"] == "own_models"]
+    (entry,) = [e for e in node.store.errors.of(OVER) if e["action"] == "own_models"]
     assert code and entry["text"] and due(node) == [OVER]
 
 

@@ -1,6 +1,7 @@
 """The roster at a node: what it holds as pending, what it pins once a person accepts, and what it refuses."""
 
 import json
+import os
 
 import pytest
 
@@ -175,6 +176,22 @@ def test_a_pending_file_that_was_changed_on_the_disk_is_not_accepted(pilot):
     file.write_text("{}")
     with pytest.raises(StoreError, match="the hub tells it again"):
         _ = pilot.rosters("bank").pending
+
+
+def test_a_roster_is_read_anew_once_its_bytes_are_others(pilot):
+    """Also where file, size and time are those of before, as of two writes in one tick of the clock."""
+    file = pilot.nodes["bank"].path / "roster.json"
+    before, was = file.read_bytes(), file.stat()
+    first = pilot.rosters("bank").accepted
+    assert pilot.rosters("bank").accepted is first
+    file.write_bytes(before.replace(b"holder", b"agents"))
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    now = file.stat()
+    assert (now.st_ino, now.st_size, now.st_mtime_ns) == (was.st_ino, was.st_size, was.st_mtime_ns)
+    with pytest.raises(StoreError, match="damaged, cut off or edited"):
+        _ = pilot.rosters("bank").accepted
+    file.write_bytes(before)
+    assert pilot.rosters("bank").accepted == first
 
 
 def test_an_expelled_institution_is_unpinned_and_studies_with_it_are_refused(pilot):

@@ -88,6 +88,21 @@ def test_the_exit_code_says_it(root, tmp_path, monkeypatch, capsys, outcome, cod
     assert (one.requirement[0].id in said) == (code == 1) and "sheet.html" in said
 
 
+def test_single_requirements_make_a_sheet_that_says_it_is_a_part(root, tmp_path, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(command, "source_tree", lambda: root)
+    monkeypatch.setattr(command, "run_tests", lambda _, tests, **how: ran.append(tests) or GOOD)
+    assert command.main(["--only", "jrt-keys", "dp-bounds", "--out", str(tmp_path)]) == 0
+    chosen = [r for r in CATALOGUE.requirements if r.id in ("jrt-keys", "dp-bounds")]
+    assert ran == [tuple(sorted({t for r in chosen for t in r.tests}))]
+    said = f"This is a part: {len(CATALOGUE.requirements) - 2} further requirements were not asked for."
+    assert said in capsys.readouterr().out and said in (tmp_path / "sheet.md").read_text()
+    assert command.main(["--only", "jrt-key"]) == 2
+    assert "no requirement jrt-key; did you mean jrt-keys?" in capsys.readouterr().err
+    assert command.main(["--list"]) == 0 and "dp-bounds" in capsys.readouterr().out
+    assert len(ran) == 1
+
+
 @pages.NEEDS_CHROMIUM
 @pytest.mark.parametrize("code", ["zh", pytest.param("en", marks=pytest.mark.long)])
 def test_the_page_is_readable(browser, root, tmp_path, code):

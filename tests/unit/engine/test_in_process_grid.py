@@ -205,7 +205,7 @@ def test_errors_of_a_real_node_stay_in_its_log(consortium, monkeypatch):
     assert not answer.has_error()
     assert dict(from_record(answer.content).body) == {"refused": "internal"}
     assert SECRET not in repr(answer.content)
-    (entry,) = Node.load(consortium.paths["bank"]).store.errors("a" * 16)
+    (entry,) = Node.load(consortium.paths["bank"]).store.errors.of("a" * 16)
     # At home stands where it arose; the message of an error that nobody foresaw may quote a row, and stands nowhere.
     assert entry["code"] == "internal" and "ValueError" in entry["text"] and "in fail" in entry["traceback"]
     assert SECRET not in repr(entry)
@@ -215,7 +215,7 @@ def test_a_full_disk_turns_no_refusal_into_an_exception(consortium, monkeypatch)
     def full(*_, **__):
         raise OSError(28, SECRET)
 
-    monkeypatch.setattr("fedrisk.clients.store.store.NodeStore.log_error", full)
+    monkeypatch.setattr("fedrisk.clients.store.error_log.ErrorLog.add", full)
     grid = InProcessGrid(client_app, consortium.paths)
     answer = asked(grid, "mask", Payload({"attempt": "a" * 16}))
     assert from_record(answer.content).refusal == "protocol"

@@ -98,6 +98,18 @@ def test_a_split_may_be_over_a_column_that_nobody_holds(stated, tmp_path):
         stated(split=split | {"alpha": 1e-6}, **stated_so).prepare(tmp_path / "out")
 
 
+def test_a_column_that_is_left_out_is_there(stated, tmp_path):
+    """Mistyped, the one that was meant would be used."""
+    with pytest.raises(ConfigError, match=r'left_out\] sale is a column neither .* did you mean "sales"'):
+        stated(left_out={"sale": "known only afterwards"}).prepare(tmp_path / "out")
+
+
+def test_a_bank_without_rows_is_named(stated, tmp_path):
+    banks = [BANKS[0], BANKS[1] | {"only": {"region": "west"}}]
+    with pytest.raises(DataError, match=r"(?s)bank south, only: .*none of 40 rows"):
+        stated(parties=[*banks, OFFICE]).prepare(tmp_path / "out")
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_exactly_so_many_positives_are_kept_and_the_others_are_nowhere(stated, tmp_path, seed):
     made = stated(thin={"positives": 3}).prepare(tmp_path / "out", seed=seed)

@@ -125,7 +125,9 @@ def test_baselines_by_name():
     assert Sweep(name="s", grid={"data_set": ["a"], "epsilon": [1.0]}, baselines="DP-EBM").baselines == (
         "DP-EBM",
     )
-    with pytest.raises(ConfigError, match='there are bank alone, or write "all"; did you mean "bank alone"'):
+    with pytest.raises(
+        ConfigError, match='there are "bank alone", or write "all"; did you mean "bank alone"'
+    ):
         chosen(["bank alon"], ["bank alone"])
 
 

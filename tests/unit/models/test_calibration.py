@@ -192,7 +192,8 @@ def test_noise_alone_leaves_the_prior():
     middles = np.linspace(-5.0, 1.0, 12)
     made = [fitted(*rng.normal(0, 300, (2, 12)), 300.0**2, middles) for _ in range(150)]
     slopes = np.array([m.line[1] for m in made])
-    assert np.median(slopes) == pytest.approx(1.0, abs=0.1)
+    # Four standard errors of the median of 150, at the prior's deviation of a half.
+    assert np.median(slopes) == pytest.approx(1.0, abs=0.2)
     assert (np.abs(slopes - 1) < 1.0).mean() > 0.95
     assert np.mean([abs(m.bend) < 1.4 for m in made]) > 0.95
     assert np.abs([m.line[0] - CENTRE for m in made]).max() < 6.0

@@ -12,7 +12,6 @@ from fedrisk.errors import ConfigError, DataError
 from fedrisk.models.binning import Bins
 from fedrisk.models.card_pairs import (
     bin_shares,
-    has_pairs,
     most_points,
     pair_bins,
     pairs_of,
@@ -124,7 +123,7 @@ def test_codes_of_pairs_follow_from_those_of_columns():
     assert got.institution_points("tax", list(all_codes.T)).tolist() == expected
     # The bank has none, and its codes are as they were.
     assert with_pair_codes(got, "bank", codes) is codes
-    assert pairs_of(got.bins, "tax") == [(5, 2, 3)] and has_pairs(got) and not has_pairs(card())
+    assert pairs_of(got.bins, "tax") == [(5, 2, 3)] and pairs_of(card().bins, "tax") == []
 
 
 def test_a_pair_goes_with_its_columns_where_bands_are_drawn_up():

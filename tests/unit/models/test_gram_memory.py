@@ -7,9 +7,10 @@ import pytest
 
 from fedrisk.data.features import Feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts
+from fedrisk.models.curves import Curves
 from fedrisk.models.gram_memory import remember_gram
 from fedrisk.models.knowledge import GramMatrix, PastStudy
+from fedrisk.models.label_counts import LabelCounts
 
 ROWS = 5000
 SIZES = (4, 5, 3)

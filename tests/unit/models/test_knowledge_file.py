@@ -12,9 +12,9 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models import knowledge_file
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import NOTHING, GramMatrix, Knowledge, PastStudy
 from fedrisk.models.knowledge_file import digest_of, from_bytes, same_sums, to_bytes
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.prior import Prior, PriorCurve
 
 AGE = Bins(Feature(institution="bank", column="age", low=18.0, high=80.0), edges=(30.0, 45.0))

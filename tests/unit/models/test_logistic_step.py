@@ -8,9 +8,11 @@ from scipy.special import expit
 
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.metrics import auc
-from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
+from fedrisk.models.curves import fit_curves, radii, shape_bases
+from fedrisk.models.estimator import moment_equations, weights_from
 from fedrisk.models.joint_bins import drawn_rows
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.logistic_step import logistic_equations
 from fedrisk.models.shape_rows import shape_rows
 
@@ -45,12 +47,12 @@ def study():
         tuple(np.bincount(c, w, b.size).astype(float) for b, c in zip(bins, codes, strict=True))
         for w in (y, 1 - y)
     )
-    counts = es.LabelCounts(n1, n0, np.full(len(bins), 1.0))
-    curves = es.fit_curves(counts, bins)
-    bases = es.shape_bases(curves)
+    counts = LabelCounts(n1, n0, np.full(len(bins), 1.0))
+    curves = fit_curves(counts, bins)
+    bases = shape_bases(curves)
     owner = [b.feature.institution for b in bins]
     parts = []
-    for name, radius in es.radii(bases, curves, owner).items():
+    for name, radius in radii(bases, curves, owner).items():
         own = [j for j, o in enumerate(owner) if o == name]
         parts.append(shape_rows([codes[j] for j in own], [bases[j] for j in own], radius, 20) / 2.0**20)
     rows = np.concatenate(parts, axis=1)
@@ -92,8 +94,8 @@ def test_a_strong_label_is_ranked_better_than_by_the_linear_step(study):
         return auc(y, score), float((score[y == 1] > limit).mean())
 
     linear, logistic = (
-        figures(es.weights_from(e, bases, curves))
-        for e in (es.moment_equations(*released), logistic_equations(*released, owner))
+        figures(weights_from(e, bases, curves))
+        for e in (moment_equations(*released), logistic_equations(*released, owner))
     )
     assert logistic[0] > linear[0] + 0.002
     assert logistic[1] > linear[1] + 0.01
@@ -102,7 +104,7 @@ def test_a_strong_label_is_ranked_better_than_by_the_linear_step(study):
 def test_the_same_releases_give_the_same_weights_to_the_last_bit(study):
     counts, curves, bases, gram, owner, *_ = study
     released = bases, counts, curves, gram, np.ones_like(gram)
-    one, other = (es.weights_from(logistic_equations(*released, owner), bases, curves).mean for _ in range(2))
+    one, other = (weights_from(logistic_equations(*released, owner), bases, curves).mean for _ in range(2))
     assert (one == other).all()
 
 
@@ -110,7 +112,7 @@ def test_noise_that_drowns_the_matrix_leaves_shrunken_curves(study):
     counts, curves, bases, gram, owner, _, (y, _, fresh) = study
     noise = np.triu(np.random.default_rng(0).normal(0, 1, gram.shape), 1) * 1e6
     released = bases, counts, curves, gram + noise + noise.T, np.full(gram.shape, 1e12)
-    weights = es.weights_from(logistic_equations(*released, owner), bases, curves)
+    weights = weights_from(logistic_equations(*released, owner), bases, curves)
     found = auc(y, sum(f[c] for f, c in zip(weights.contributions, fresh, strict=True)))
     naive = auc(y, sum(f[c] for f, c in zip(curves.curve, fresh, strict=True)))
     assert found > naive - 0.01

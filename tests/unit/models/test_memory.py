@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
 from fedrisk.models.knowledge import PastStudy, places
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.memory import Remembered, remember_counts, smoothed
 
 SIZE = 6

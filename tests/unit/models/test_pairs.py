@@ -11,7 +11,8 @@ from fedrisk.data.features import Feature
 from fedrisk.errors import ConfigError, DataError
 from fedrisk.models import pairs
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases
+from fedrisk.models.curves import fit_curves, shape_bases
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.pairs import (
     fit_pairs,
     pair_design,

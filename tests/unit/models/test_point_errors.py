@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from fedrisk.data.features import Feature
-from fedrisk.models import estimator as es
 from fedrisk.models.binning import Bins
+from fedrisk.models.curves import Curves, fit_curves, shape_bases
+from fedrisk.models.estimator import Weights, posterior_weights
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.point_errors import contribution_errors, point_errors
+from fedrisk.models.weight_priors import SLOPE
 
 FEATURES, SIZE = 8, 10
 
@@ -29,13 +32,13 @@ def counted(y, codes, sd, rng):
     n1, n0 = (
         tuple(np.bincount(c, label, SIZE) + rng.normal(0, sd, SIZE) for c in codes) for label in (y, 1 - y)
     )
-    return es.LabelCounts(n1, n0, np.full(FEATURES, sd**2))
+    return LabelCounts(n1, n0, np.full(FEATURES, sd**2))
 
 
 def curves(covariance, weight=(0.5, 0.5)):
     w = np.array(weight)
     zero = np.zeros(2)
-    return es.Curves(
+    return Curves(
         0.1, 100.0, (zero,), np.ones(1), (w,), np.zeros(1), (2,), (0,), covariance=(np.array(covariance),)
     )
 
@@ -50,7 +53,7 @@ def test_curve_and_weights_add_up_by_hand():
     The base 1, -1 has mean zero, so that nothing is taken off: variance 1 * .01 + .25 * .04 in each bin.
     """
     base = np.array([[1.0], [-1.0]])
-    weights = es.Weights((base[:, 0] * 2.5,), np.array([0.5 / es.SLOPE]), np.array([[0.01]]))
+    weights = Weights((base[:, 0] * 2.5,), np.array([0.5 / SLOPE]), np.array([[0.01]]))
     got = contribution_errors(curves([[0.04, 0], [0, 0.04]]), [base], weights)
     assert got[0].tolist() == pytest.approx([0.02**0.5] * 2)
 
@@ -73,15 +76,15 @@ def test_other_rows_and_other_noise_stay_within_two_errors(second):
         rng = np.random.default_rng(1000 + seed)
         y, bins, codes = simulated(4000, rng)
         counts = counted(y, codes, 10.0, rng)
-        found = es.fit_curves(counts, bins)
+        found = fit_curves(counts, bins)
         if not second:
             return found.curve, contribution_errors(found)
-        bases = es.shape_bases(found)
+        bases = shape_bases(found)
         shape = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], 1)
         gram = shape.T @ shape
         noise = np.triu(rng.normal(0, 30, gram.shape), 1)
         variance = np.full(gram.shape, 900.0)
-        weights = es.posterior_weights(bases, counts, found, gram + noise + noise.T, variance)
+        weights = posterior_weights(bases, counts, found, gram + noise + noise.T, variance)
         return weights.contributions, contribution_errors(found, bases, weights)
 
     inside = []

@@ -7,7 +7,7 @@ import pytest
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.errors import ConfigError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.prior import Prior, PriorCurve, alike, moved
 
 

@@ -8,7 +8,9 @@ from scipy.special import expit
 
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import Curves, LabelCounts, fit_curves, with_known
+from fedrisk.models.curves import Curves, fit_curves
+from fedrisk.models.fitted_card import card_from_weights
+from fedrisk.models.label_counts import LabelCounts, with_known
 from fedrisk.models.score_moments import (
     CORRELATION,
     class_shares,
@@ -16,7 +18,7 @@ from fedrisk.models.score_moments import (
     score_moments,
     unknown_log_odds,
 )
-from fedrisk.models.scorecard import FACTOR, Scorecard
+from fedrisk.models.scorecard import FACTOR
 
 HALF = np.full(2, 0.5)
 
@@ -141,7 +143,7 @@ def study(unknown_rate, known=0.6, rows=200_000, seed=4):
 
 def card_of(bins, counts):
     curves = fit_curves(counts, bins)
-    return Scorecard.from_weights("s", bins, curves.curve, counts, curves), curves
+    return card_from_weights("s", bins, curves.curve, counts, curves), curves
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 2.0])

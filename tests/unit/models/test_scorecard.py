@@ -11,65 +11,12 @@ from hypothesis import strategies as st
 
 from fedrisk.data.features import Feature, known_feature
 from fedrisk.errors import ConfigError, DataError
-from fedrisk.metrics import auc, from_histogram
 from fedrisk.models import scorecard as sc
 from fedrisk.models.binning import Bins
 from fedrisk.models.calibration import Calibration
-from fedrisk.models.estimator import Curves, LabelCounts
-from fedrisk.models.score_moments import CORRELATION, first_calibration, score_moments
-
-LOG2 = math.log(2)
-
-
-def flag(institution, column):
-    return Bins.public(Feature(institution=institution, column=column, kind="flag", missing=False))
-
-
-def card(**parts):
-    """Two bank features and one holder feature with round numbers."""
-    given = {
-        "study": "s",
-        "bins": (flag("bank", "late"), flag("bank", "new"), flag("tax", "gap")),
-        "points": ((10, -30), (5, -5), (20, -40)),
-        "base_points": 550,
-        "averages": (2.0, 0.0, 8.0),
-        "intercept": -2.0,
-        "rate": 0.1,
-        "sd": 30.0,
-        "gap": 25.0,
-        "partial_sd": {"bank": 18.0, "tax": 22.0},
-    }
-    return sc.Scorecard(**{**given, **parts})
-
-
-def fitted(n=8000, seed=0, monotone=None):
-    """An independent flag and an ordered feature; contributions are the true log-odds, curves log relative risks."""
-    rng = np.random.default_rng(seed)
-    bins = [
-        flag("bank", "late"),
-        Bins(
-            Feature(institution="tax", column="x", low=0, high=4, missing=False, monotone=monotone),
-            (1.0, 2.0, 3.0),
-        ),
-    ]
-    truth = [np.array([-0.3, 1.0]), np.array([-0.8, -0.1, -0.2, 1.0])]
-    codes = [rng.choice(2, n, p=[0.8, 0.2]), rng.integers(0, 4, n)]
-    z = -2.2 + truth[0][codes[0]] + truth[1][codes[1]]
-    y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int)
-    n1 = tuple(np.bincount(c, y, b.size) for c, b in zip(codes, bins, strict=True))
-    n0 = tuple(np.bincount(c, 1 - y, b.size) for c, b in zip(codes, bins, strict=True))
-    weight = tuple((a + b) / n for a, b in zip(n1, n0, strict=True))
-    f = tuple(t - w @ t for t, w in zip(truth, weight, strict=True))
-    risk = [np.log(a / (a + b)) for a, b in zip(n1, n0, strict=True)]
-    curve = tuple(r - w @ r for r, w in zip(risk, weight, strict=True))
-    spread = np.array([w @ g**2 for w, g in zip(weight, curve, strict=True)])
-    curves = Curves(float(y.mean()), n, curve, np.ones(2), weight, spread, (2, 4), (0, 0))
-    return y, codes, bins, f, LabelCounts(n1, n0, np.zeros(2)), curves
-
-
-def slope_of(bins, f, counts, curves):
-    """Slope of the first calibration without a Gram matrix."""
-    return first_calibration(f, curves, math.sqrt(score_moments(f, counts, curves, bins).variance))[1]
+from fedrisk.models.directions import make_monotone
+from fedrisk.models.fitted_card import card_from_weights
+from support.cards import card, fitted, flag
 
 
 def test_points_and_partial_sums_by_hand():
@@ -88,73 +35,14 @@ def test_probability_scale_by_hand():
     assert c.probability([620, 580]).tolist() == pytest.approx([1 / 61, 1 / 16])
 
 
-def test_from_weights_turns_log_odds_into_points():
-    _, _, bins, f, counts, curves = fitted()
-    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
-    slope = slope_of(bins, f, counts, curves)
-    assert 0.85 < slope < 1  # curves are taken to be correlated by .1, and these are not
-    for points, g in zip(got.points, f, strict=True):
-        assert np.abs(np.array(points) + slope * g * 20 / LOG2).max() <= 0.5
-    mean, sd = got.score_distribution()
-    log_odds = -(mean - 600) * LOG2 / 20 - math.log(30)
-    assert log_odds == pytest.approx(got.intercept, abs=0.02)  # the base is rounded to a point
-    variance = score_moments(f, counts, curves, bins).variance
-    assert sd == pytest.approx(20 / LOG2 * slope * math.sqrt(variance))
-
-
-def test_mean_probability_is_the_released_rate():
-    y, codes, bins, f, counts, curves = fitted()
-    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
-    score = (
-        got.base_points + got.institution_points("bank", codes[:1]) + got.institution_points("tax", codes[1:])
-    )
-    assert got.probability(score).mean() == pytest.approx(y.mean(), rel=0.05)
-
-
-def test_moments_equal_those_of_the_rows():
-    """Exact Gram and counts: variance, gap and partial variances are those over the rows."""
-    y, codes, _, f, counts, curves = fitted()
-    bases = tuple(np.eye(len(g))[:, 1:] - w[1:] for g, w in zip(f, curves.weight, strict=True))
-    x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], 1)
-    bins = fitted()[2]
-    got = score_moments(f, counts, curves, bins, bases, x.T @ x)
-    s = f[0][codes[0]] + f[1][codes[1]]
-    assert got.variance == pytest.approx(s.var(), rel=1e-9)
-    assert got.gap == pytest.approx(s[y == 1].mean() - s[y == 0].mean(), rel=1e-9)
-    assert got.partial["tax"] == pytest.approx(f[1][codes[1]].var(), rel=1e-9)
-    assert got.columns == got.partial  # no holder says whether it knows an enterprise here
-    own = [g[c].var() for g, c in zip(f, codes, strict=True)]
-    cross = 2 * CORRELATION * math.sqrt(own[0] * own[1])
-    assert score_moments(f, counts, curves, bins).variance == pytest.approx(sum(own) + cross)
-
-
-def test_calibration_slope_repairs_a_score_on_the_wrong_scale():
-    _, codes, bins, f, counts, curves = fitted(n=40_000)
-    bases = tuple(np.eye(len(g))[:, 1:] - w[1:] for g, w in zip(f, curves.weight, strict=True))
-    x = np.concatenate([b[c] for b, c in zip(bases, codes, strict=True)], 1)
-    half = tuple(0.7 * g for g in f)
-    right = sc.Scorecard.from_weights("s", bins, f, counts, curves, bases=bases, gram=x.T @ x)
-    wrong = sc.Scorecard.from_weights("s", bins, half, counts, curves, bases=bases, gram=x.T @ x)
-    assert all(np.abs(np.array(a) - b).max() <= 1 for a, b in zip(right.points, wrong.points, strict=True))
-    assert all(np.abs(np.array(p) + g * 20 / LOG2).max() < 3 for p, g in zip(right.points, f, strict=True))
-
-
 def test_monotone_by_hand():
     bins = Bins(Feature(institution="b", column="x", low=0, high=4, monotone="increasing"), (1.0, 2.0))
     f, w = np.array([0.0, 0.6, 0.0, -9.0]), np.array([1.0, 1.0, 2.0, 1.0])
-    assert sc.make_monotone(bins, f, w).tolist() == pytest.approx([0.0, 0.2, 0.2, -9.0])
+    assert make_monotone(bins, f, w).tolist() == pytest.approx([0.0, 0.2, 0.2, -9.0])
     down = replace(bins, feature=replace(bins.feature, monotone="decreasing"))
-    assert sc.make_monotone(down, f, w).tolist() == pytest.approx([0.3, 0.3, 0.0, -9.0])
+    assert make_monotone(down, f, w).tolist() == pytest.approx([0.3, 0.3, 0.0, -9.0])
     free = replace(bins, feature=replace(bins.feature, monotone=None))
-    assert sc.make_monotone(free, f, w) is f
-
-
-@pytest.mark.parametrize("direction", ["increasing", "decreasing"])
-def test_points_of_a_monotone_feature_are_monotone(direction):
-    _, _, bins, f, counts, curves = fitted(monotone=direction)
-    points = np.array(sc.Scorecard.from_weights("s", bins, f, counts, curves).points[1])
-    step = np.diff(points) if direction == "decreasing" else -np.diff(points)
-    assert (step >= 0).all()
+    assert make_monotone(free, f, w) is f
 
 
 def test_reasons_by_hand():
@@ -167,7 +55,7 @@ def test_reasons_by_hand():
 
 def test_json_round_trip_and_newer_version():
     _, _, bins, f, counts, curves = fitted(monotone="increasing")
-    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
+    got = card_from_weights("s", bins, f, counts, curves)
     assert sc.Scorecard.from_json(got.to_json()) == got
     newer = {**json.loads(got.to_json()), "version": 5, "shiny": True}
     with pytest.raises(ConfigError, match=r"version is 5.*upgrade"):
@@ -175,17 +63,6 @@ def test_json_round_trip_and_newer_version():
     for text in ("", "[]", "{}", '{"version": 1}'):
         with pytest.raises(ConfigError):
             sc.Scorecard.from_json(text)
-
-
-def test_points_have_standard_errors_on_the_scale_of_points():
-    """By hand: a contribution's error of .1 is slope times 20 / log 2 times .1 points, and 1/12 of rounding."""
-    _, _, bins, f, counts, curves = fitted()
-    errors = [np.full(b.size, 0.1) for b in bins]
-    got = sc.Scorecard.from_weights("s", bins, f, counts, curves, errors=errors)
-    slope = slope_of(bins, f, counts, curves)
-    assert got.errors_of(1) == pytest.approx([math.hypot(slope * 2 / LOG2, math.sqrt(1 / 12))] * 4)
-    assert sc.Scorecard.from_json(got.to_json()) == got
-    assert sc.Scorecard.from_weights("s", bins, f, counts, curves).errors_of(1) is None
 
 
 def test_a_card_of_the_first_version_is_read():
@@ -205,59 +82,17 @@ def test_every_number_of_points_needs_one_error():
         card(errors=((1.0, 1.0), (1.0,), (1.0, 1.0)))
 
 
-def test_probabilities_of_bins_are_means_of_scores_in_them():
-    """Of 400,000 scores of the two normal classes from which the bins come, within 2 % of each mean: with 2,000 scores in
-    the thinnest bin and a spread of at most a third of the mean, that is more than twice the standard error."""
-    c = card(gap=40.0)
-    rng = np.random.default_rng(0)
-    low, high, within = c.classes()
-    label = rng.random(400_000) < c.rate
-    score = np.where(label, low, high) + within * rng.standard_normal(len(label))
-    edges = c.score_bins(12)
-    place = c.risk_bins(score, edges)
-    p = c.probability(score)
-    means = [p[place == k].mean() for k in range(12)]
-    assert c.bin_probabilities(edges).tolist() == pytest.approx(means, rel=0.02)
-    assert c.probability(c.bin_middles(edges))[::-1][-1] < 0.98 * means[-1]
-
-
-def test_score_bins_rise_and_risk_bins_reverse_them():
-    c = card()
-    edges = c.score_bins(10)
-    assert len(edges) == 9
-    assert (np.diff(edges) > 0).all()
-    assert c.risk_bins([edges[0] - 1, edges[-1] + 1, edges[0]], edges).tolist() == [9, 0, 8]
-    p = c.bin_probabilities(edges)
-    assert len(p) == 10
-    assert (np.diff(p) > 0).all()
-    with pytest.raises(ConfigError):
-        c.score_bins(1)
-
-
-def test_a_binned_evaluation_agrees_with_the_rows():
-    y, codes, bins, f, counts, curves = fitted(n=20_000)
-    got = sc.Scorecard.from_weights("s", bins, f, counts, curves)
-    score = (
-        got.base_points + got.institution_points("bank", codes[:1]) + got.institution_points("tax", codes[1:])
-    )
-    edges = got.score_bins(20)
-    place = got.risk_bins(score, edges)
-    found = from_histogram(
-        np.bincount(place, y, 20), np.bincount(place, 1 - y, 20), got.bin_probabilities(edges)
-    )
-    assert found.auc == pytest.approx(auc(y, -score), abs=0.01)
-    assert found.brier == pytest.approx(np.mean((y - got.probability(score)) ** 2), abs=0.003)
-
-
 def test_bands_are_ordered_public_values():
     c = card()
-    edges, points = c.band_edges("tax", 4), c.band_points("tax", 4)
+    edges, points = c.bands(c.features_of("tax"), c.partial_sd["tax"], 4)
     assert len(points) == len(edges) + 1 == 4
     assert list(points) == sorted(points)
     assert edges[1] == 8  # the median is the released mean
     assert points[0] < edges[0] <= points[1]
-    with pytest.raises(ConfigError):
-        c.band_edges("power", 4)
+    with pytest.raises(ConfigError, match="no feature"):
+        c.features_of("power")
+    with pytest.raises(ConfigError, match="at least 2"):
+        c.bands([2], 22.0, 1)
 
 
 def test_bad_cards_and_codes_are_refused():
@@ -273,76 +108,6 @@ def test_bad_cards_and_codes_are_refused():
         card().institution_points("bank", [np.array([0])])
     with pytest.raises(DataError):
         card().reasons([np.array([0])])
-
-
-# --- the card of another machine ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def without_slope(monkeypatch):
-    """The slope of the first calibration is 1, so that points can be told by hand."""
-    monkeypatch.setattr(sc, "SLOPES", (1.0, 1.0))
-
-
-def raw_points(f):
-    return [-20 / LOG2 * g for g in f]
-
-
-@pytest.mark.usefixtures("without_slope")
-def test_points_that_another_machine_rounded_are_taken():
-    """Where a number lies in the middle, a last digit decides between two whole ones: both are rounding."""
-    _, _, bins, f, counts, curves = fitted()
-    middle = tuple(-np.round(r - 0.5) / (20 / LOG2) - 0.5 * LOG2 / 20 for r in raw_points(f))
-    own = sc.Scorecard.from_weights("s", bins, middle, counts, curves)
-    lower = [np.floor(r + 1e-9).astype(int).tolist() for r in raw_points(middle)]
-    for rounded in (lower, [[p + 1 for p in feature] for feature in lower]):
-        got = sc.Scorecard.from_weights("s", bins, middle, counts, curves, rounded=rounded)
-        assert [list(p) for p in got.points] == rounded
-    again = sc.Scorecard.from_weights("s", bins, middle, counts, curves, rounded=own.points)
-    assert again == own
-
-
-@pytest.mark.parametrize("step", [1, -1, 40])
-@pytest.mark.parametrize("place", [(0, 0), (1, 3)])
-def test_points_beyond_rounding_are_refused(place, step):
-    _, _, bins, f, counts, curves = fitted()
-    own = sc.Scorecard.from_weights("s", bins, f, counts, curves)
-    rounded = [list(p) for p in own.points]
-    rounded[place[0]][place[1]] += step
-    with pytest.raises(ConfigError, match="not those that follow from the released numbers"):
-        sc.Scorecard.from_weights("s", bins, f, counts, curves, rounded=rounded)
-
-
-@pytest.mark.parametrize(
-    "change", ["a feature less", "a feature more", "a bin less", "a bin more", "swapped"]
-)
-def test_points_of_another_shape_are_refused(change):
-    _, _, bins, f, counts, curves = fitted()
-    points = [list(p) for p in sc.Scorecard.from_weights("s", bins, f, counts, curves).points]
-    rounded = {
-        "a feature less": points[:1],
-        "a feature more": [*points, [0]],
-        "a bin less": [points[0], points[1][:-1]],
-        "a bin more": [points[0], [*points[1], 0]],
-        "swapped": points[::-1],
-    }[change]
-    with pytest.raises(ConfigError, match="not those that follow from the released numbers"):
-        sc.Scorecard.from_weights("s", bins, f, counts, curves, rounded=rounded)
-
-
-@pytest.mark.usefixtures("without_slope")
-def test_no_feature_gives_or_takes_more_than_the_limit():
-    """Also where another machine says so."""
-    _, _, bins, f, counts, curves = fitted()
-    steep = tuple(20 * g for g in f)
-    assert max(np.abs(r).max() for r in raw_points(steep)) > 2 * sc.MOST_POINTS
-    got = sc.Scorecard.from_weights("s", bins, steep, counts, curves)
-    assert max(abs(p) for points in got.points for p in points) == sc.MOST_POINTS == 200
-    for points, raw in zip(got.points, raw_points(steep), strict=True):
-        assert list(points) == np.rint(np.clip(raw, -200, 200)).tolist()
-    beyond = [np.rint(r).astype(int).tolist() for r in raw_points(steep)]
-    with pytest.raises(ConfigError, match="not those that follow"):
-        sc.Scorecard.from_weights("s", bins, steep, counts, curves, rounded=beyond)
 
 
 def test_cards_are_the_same_within_rounding():
@@ -393,7 +158,7 @@ def coded_bins(**parts):
 
 def test_a_direction_leaves_special_codes_and_missing_alone():
     f = np.array([0.1, -0.2, 0.3, -5.0, 5.0, -7.0])
-    got = sc.make_monotone(coded_bins(monotone="increasing"), f, np.ones(6))
+    got = make_monotone(coded_bins(monotone="increasing"), f, np.ones(6))
     assert got.tolist() == pytest.approx([-0.05, -0.05, 0.3, -5.0, 5.0, -7.0])
 
 
@@ -539,19 +304,6 @@ def test_cards_with_other_calibrations_are_others():
     assert not own.same_as(card().calibrated(calibration(slopes=(0.41, 0.9))))
     assert not own.same_as(replace(own, calibration=None))
     assert not replace(own, calibration=None).same_as(own)
-
-
-def test_calibration_bins_are_even_and_reach_further_towards_risk():
-    """By hand: mean 560, sd 30; edges from 4.5 deviations below to 2.5 above in ten even steps."""
-    own = card()
-    edges = own.calibration_bins(12)
-    assert edges.tolist() == pytest.approx(np.linspace(560 - 135, 560 + 75, 11).tolist())
-    middles = own.bin_middles(edges)
-    assert middles.tolist() == pytest.approx(
-        [425 - 10.5, *(425 + 10.5 + 21 * k for k in range(10)), 635 + 10.5]
-    )
-    with pytest.raises(ConfigError, match="at least 3"):
-        own.calibration_bins(2)
 
 
 def test_columns_and_whether_an_institution_is_known():

@@ -13,6 +13,7 @@ from fedrisk.attacks.playing import play
 from fedrisk.cli import app
 from fedrisk.language import speaking
 from fedrisk.report.attack_page import as_plain, render, write_attacks
+from fedrisk.report.attack_words import outcome_words
 from support import pages
 from tests.unit.attacks.test_playing import attack, figure
 
@@ -90,6 +91,13 @@ def test_the_page_says_from_where_on_a_figure_counts_as_broken():
     coin = replace(figure(1.0, claimed=0.5), figure="accuracy", low=0.0)
     said = page(coin, *HELD)
     assert "broken above 1" in said and "not judged" in said
+
+
+def test_what_is_no_evidence_is_counted_and_how_sure_intervals_are_is_said():
+    coin = replace(figure(1.0, claimed=0.5), figure="accuracy", low=0.0, confidence=0.99995)
+    said = page(coin, *HELD)
+    assert "chance of at least 99.995%" in said and "not judged: no evidence" in said
+    assert "(1 not judged)" in outcome_words(played(coin, *HELD)[0])
 
 
 def test_an_attack_that_there_is_not_is_named(monkeypatch):

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from support.deployed_bank import Place, deployed_bank
+from support.quick_words import quick_words
+
+__all__ = ["bank_place", "quick_words"]
 
 
 @pytest.fixture(scope="session")

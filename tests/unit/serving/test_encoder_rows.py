@@ -51,7 +51,7 @@ def trained(institution, seed):
     design = en.EncoderDesign.from_dict(institution.encoder_design("load"))
     about = {"study": "s", "digest": "d", "mu": 0.1, "delta": 1e-6, "research": False}
     weights = en.initial_weights(design, seed)
-    institution.save_encoder("load", TrainedModel(weights, design.to_dict(), about))
+    institution.installed.save("load", TrainedModel(weights, design.to_dict(), about))
 
 
 def test_encoder_columns_are_those_of_a_study(power, tmp_path):
@@ -78,7 +78,7 @@ def test_an_encoder_is_there_once_it_is_trained_and_as_it_was_trained_last(power
     for seed in (1, 2):
         trained(power, seed)
         table = power.read()
-        model = power.load_encoder("load")
+        model = power.installed.load("load")
         assert model is not None and data.encoders() == {"load": model.digest()}
         seen.add(model.digest())
         pd.testing.assert_frame_equal(data.rows(list(table.ids)).frame, table.frame, check_exact=True)

@@ -76,6 +76,51 @@ def test_every_kind_is_that_of_a_study(tmp_path):
     assert (known.drop("x") < 0.95).all() and (known > 0.4).all()
 
 
+SEASON = [1.3, 0.7, 0.9, 1.1] + 8 * [1.0]
+SECTORS = ("farming", "trade", "unheard of", None)
+
+
+def seasonal(folder, histories=None):
+    """The same with a season by sector for one of the two series."""
+    frame = frame_of(IDS).assign(sector=[SECTORS[k % 4] for k in range(N)])
+    frame.loc[5, "as_of"] = pd.NaT
+    season = {"farming": SEASON[::-1], "other": SEASON}
+    series = [{**SERIES[0], "season": season}, SERIES[1]]
+    frame.to_parquet(folder / "h.parquet")
+    return frame, power(folder, {"series": series, "season_column": "sector", **(histories or {})})
+
+
+def test_without_its_season_a_column_is_that_of_a_study(tmp_path):
+    frame, institution = seasonal(tmp_path)
+    found = same_as_in_a_study(institution, tmp_path).frame
+    plain = power(tmp_path).read().frame
+    peak = [c for c in found if not c.startswith("load")]
+    pd.testing.assert_frame_equal(found[peak], plain[peak], check_exact=True)
+    # By hand: the last month is a May, so months 16 to 18 are March to May.
+    index = np.where(np.arange(N)[:, None] % 4 == 0, SEASON[::-1], SEASON)
+    months = frame[[f"load_m{m:02d}" for m in (16, 17, 18)]].to_numpy().clip(0, 500) / index[:, [2, 3, 4]]
+    enough = (~np.isnan(months)).sum(axis=1) >= 2
+    enough[5] = False
+    np.testing.assert_allclose(found["load_level"][enough], np.nanmean(months[enough], axis=1))
+    # Whose last month nobody knows has no such column; gaps count months, and have no season.
+    assert np.isnan(found["load_level"][5]) and found["load_gaps"].equals(plain["load_gaps"])
+
+
+def test_a_season_from_a_database(tmp_path):
+    frame, institution = seasonal(tmp_path, {"source": "sqlite:///h.sqlite", "query": "SELECT * FROM h"})
+    with sqlite3.connect(tmp_path / "h.sqlite") as connection:
+        frame.assign(as_of=frame["as_of"].dt.strftime("%Y-%m-%d")).to_sql("h", connection)
+    connection.close()
+    same_as_in_a_study(institution, tmp_path)
+
+
+def test_a_column_of_groups_that_is_not_there_is_named(tmp_path):
+    frame, institution = seasonal(tmp_path)
+    frame.drop(columns="sector").to_parquet(tmp_path / "h.parquet")
+    with pytest.raises(DataError, match="sector: column is not in the file of histories"):
+        institution.read()
+
+
 def test_from_a_csv_with_more_months_than_count(tmp_path):
     """The last months count, whatever they are called; a month that is appended is the newest."""
     institution = power(tmp_path, {"source": "h.csv"})
@@ -146,11 +191,11 @@ def test_an_encoder_may_share_the_histories(tmp_path):
     from fedrisk.models.trainable import TrainedModel
 
     institution = power(tmp_path, encoders=[{"name": "months", "months": 12}])
-    rule = institution.encoder("months")
+    rule = institution.installed.rule("months")
     assert (rule.months, [s.name for s in rule.series], rule.outputs) == (12, ["load", "peak"], 4)
     design = en.EncoderDesign.from_dict(institution.encoder_design("months"))
     about = {"study": "s", "digest": "d", "mu": 0.1, "delta": 1e-6, "research": False}
-    institution.save_encoder("months", TrainedModel(en.initial_weights(design, 1), design.to_dict(), about))
+    institution.installed.save("months", TrainedModel(en.initial_weights(design, 1), design.to_dict(), about))
     table = same_as_in_a_study(institution, tmp_path)
     assert table.frame["months_1"].notna().mean() > 0.7
     # It reads the last twelve months, as one with a file of its own that holds no others.

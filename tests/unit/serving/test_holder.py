@@ -466,7 +466,7 @@ def test_refusals_are_counted_and_noted_and_strangers_do_not_fill_the_disk(bank,
     assert len(entries(world, code="envelope")) == STRANGERS
     (entry,) = entries(world, code="purpose")
     assert (entry.event, entry.counterparty) == ("refusal", "bank")
-    assert {e["code"] for e in world.nodes["tax"].store.errors_of()} == {"purpose", "envelope"}
+    assert {e["code"] for e in world.nodes["tax"].store.errors.read()} == {"purpose", "envelope"}
 
 
 def test_what_is_not_foreseen_is_said_at_home_alone(bank, world, monkeypatch):
@@ -475,7 +475,7 @@ def test_what_is_not_foreseen_is_said_at_home_alone(bank, world, monkeypatch):
 
     monkeypatch.setattr("fedrisk.serving.rows.Rows.values", fail)
     assert bank.ask() == Reply("internal")
-    errors = world.nodes["tax"].store.errors_of()
+    errors = world.nodes["tax"].store.errors.read()
     assert {e["code"] for e in errors} == {"internal"}
     assert len(errors) == 1
     assert not any(IDS[1] in str(e) for e in errors)

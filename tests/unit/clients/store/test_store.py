@@ -11,7 +11,7 @@ from fedrisk.clients.attempt import Requests
 from fedrisk.clients.store import store as module
 from fedrisk.clients.store.attempt_store import Begun
 from fedrisk.clients.store.store import NodeStore, Pins
-from fedrisk.errors import EnvelopeError, NothingYet, PolicyError, ProtocolError, StoreError
+from fedrisk.errors import EnvelopeError, NothingYet, ProtocolError, StoreError
 from fedrisk.files import write_atomic
 
 ATTEMPT = "0123456789abcdef"
@@ -82,20 +82,6 @@ def test_a_changed_key_is_refused_and_nothing_is_written(store, hub, keys, named
     assert store.pins == Pins(HUB, {"a": A})
 
 
-def test_the_key_of_an_epoch_is_made_once(store):
-    key = store.authority_key("2026")
-    assert len(key) == 32
-    assert store.authority_key("2026") == key
-    assert store.authority_key("2027") != key
-    assert mode(store.path / "epochs" / "2026.voprf") == 0o600
-
-
-def test_the_epochs_key_of_an_older_version_is_of_another_function(store):
-    (store.path / "epochs").mkdir()
-    (store.path / "epochs" / "2026.key").write_bytes(b"o" * 32)
-    assert store.authority_key("2026") != b"o" * 32
-
-
 def test_pins_of_an_older_version_get_the_hubs_identity_at_the_next_registration(store):
     write_atomic(
         store.path / "pins.json", json.dumps({"hub": "11" * 32, "institutions": {"a": A.hex()}}).encode()
@@ -103,19 +89,6 @@ def test_pins_of_an_older_version_get_the_hubs_identity_at_the_next_registration
     assert store.pins.hub is None
     store.pin(HUB, {"b": B})
     assert store.pins == Pins(HUB, {"a": A, "b": B})
-
-
-def test_two_processes_that_make_an_epochs_key_agree_on_one(store, monkeypatch):
-    """The other process writes its key after this one saw that there is none."""
-    file = store.path / "epochs" / "2026.voprf"
-
-    def late():
-        write_atomic(file, b"o" * 32)
-        return b"m" * 32
-
-    monkeypatch.setattr(module, "new_key", late)
-    assert store.authority_key("2026") == b"o" * 32
-    assert sorted(f.name for f in file.parent.iterdir()) == ["2026.made", "2026.voprf"]  # no draft is left
 
 
 # --- attempts -----------------------------------------------------------------------------------------------
@@ -185,30 +158,6 @@ def test_an_attempt_that_nobody_closed_is_forgotten_after_a_day(store, state):
 # --- errors -------------------------------------------------------------------------------------------------
 
 
-def test_errors_are_kept_by_attempt_oldest_first(store):
-    assert store.errors(ATTEMPT) == []
-    store.log_error(ATTEMPT, "describe", PolicyError("policy.purposes does not hold it"))
-    store.log_error("f" * 16, "blind", ProtocolError("another attempt"))
-    try:
-        raise KeyError("unforeseen\nin two lines")
-    except KeyError as error:
-        store.log_error(ATTEMPT, "mask", error)
-    first, second = store.errors(ATTEMPT)
-    assert (first["code"], first["action"], first["text"]) == (
-        "refused",
-        "describe",
-        "policy.purposes does not hold it",
-    )
-    assert (second["code"], second["action"]) == ("internal", "mask")
-    assert "line " in second["traceback"] and "KeyError" in second["traceback"]
-    assert (
-        "in two lines" not in second["text"] and "KeyError" in second["text"] and "\n" not in second["text"]
-    )
-    assert "traceback" not in first
-    lines = (store.path / "errors.log").read_text().splitlines()
-    assert len([json.loads(line) for line in lines]) == 3
-
-
 def test_results_have_a_private_folder(store):
     folder = store.results(ATTEMPT)
     assert folder == store.path / "results" / ATTEMPT
@@ -226,8 +175,8 @@ def test_a_store_for_reading_makes_nothing(tmp_path):
     for look in (
         lambda: store.identity,
         lambda: store.pins,
-        lambda: store.quota,
-        lambda: store.authority_key("1"),
+        lambda: store.authority.quota,
+        lambda: store.authority.key("1"),
         lambda: store.trail("bank").head(),
         lambda: store.ledger(1.0).grant(epsilon=1.0, reason="r", who="w"),
     ):

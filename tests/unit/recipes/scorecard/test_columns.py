@@ -154,7 +154,7 @@ def test_a_gram_matrix_that_no_message_holds_is_refused_before_anything_is_charg
 
 
 def test_few_bins_have_few_columns_in_the_gram_matrix():
-    """As models/estimator.shape_bases: the curve, and a mode for each bin beyond two, three at most."""
+    """As models/curves.shape_bases: the curve, and a mode for each bin beyond two, three at most."""
     three = Feature(institution="bank", column="late", low=0.0, high=9.0, bins=(0.5, 1.5), missing=False)
     assert gram_columns(three) == 2
     assert gram_columns(flag("bank", 1)) == 2  # a bin for gaps

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from fedrisk.analysis.card_sums import CardSums
 from fedrisk.errors import ConfigError
 from fedrisk.models.card_edit import CardEdit, as_released, edited_bins
+from fedrisk.models.curves import fit_curves, shape_bases
 from fedrisk.models.edited_sums import edited_counts
-from fedrisk.models.estimator import LabelCounts, fit_curves, shape_bases
 from fedrisk.models.knowledge import GramMatrix
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.models.scorecard import Scorecard
 from fedrisk.recipes.scorecard.card_editing import edit_card
 from fedrisk.recipes.scorecard.edited import CardSource, state_after

@@ -17,7 +17,8 @@ from fedrisk.analysis.contribution import contributions
 from fedrisk.data.features import KNOWN
 from fedrisk.errors import ConfigError, ProtocolError
 from fedrisk.models.binning import Bins
-from fedrisk.models.estimator import LabelCounts, fit_curves
+from fedrisk.models.curves import fit_curves
+from fedrisk.models.label_counts import LabelCounts
 from fedrisk.recipes.scorecard.fitting import (
     LEAST_RADIUS,
     Facts,
