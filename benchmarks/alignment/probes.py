@@ -7,11 +7,12 @@ import os
 import time
 
 from fedrisk.alignment import ristretto
+from fedrisk.elliptic.libsodium import libsodium
 
 
 def bare_calls(n: int) -> tuple[float, float]:
     """Seconds of one bare hash to the group and of one bare multiplication."""
-    sodium = ristretto.libsodium()
+    sodium = libsodium()
     buffer = ctypes.create_string_buffer(64)
     point, product = ctypes.addressof(buffer), ctypes.addressof(buffer) + 32
     key, uniform = ristretto.random_scalars(1), os.urandom(64)

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from fedrisk.elliptic.ed25519 import by_openssl, signed
 from fedrisk.privacy.serving_policy import Register, ServingPolicy
 from fedrisk.serving.consent import Consents
-from fedrisk.serving.ed25519 import by_openssl, signed
 from sim_institutions.consent_register import ConsentRegister
 
 ROUNDS = 5

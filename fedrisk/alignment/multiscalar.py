@@ -23,6 +23,7 @@ from typing import Any
 
 from fedrisk.alignment import ristretto
 from fedrisk.alignment.ristretto import IDENTITY, POINT
+from fedrisk.elliptic.libsodium import libsodium
 from fedrisk.errors import ProtocolError
 
 BUCKETS_FROM = 512
@@ -181,7 +182,7 @@ def _decoded(encoded: bytes) -> list[tuple[int, int]]:
         product = product * (1 + square) % _P
     inverse = pow(product, -1, _P)
     turn, out, quarter = (
-        ristretto.libsodium().crypto_core_ed25519_add,
+        libsodium().crypto_core_ed25519_add,
         ctypes.create_string_buffer(32),
         bytes(32),
     )

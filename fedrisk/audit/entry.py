@@ -27,9 +27,6 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from fedrisk.errors import ConfigError
 
 Event = Literal[
@@ -335,15 +332,6 @@ def check_link(entry: Mapping[str, Any], index: int, previous: str, moment: str,
 def genesis(institution: str, public: bytes) -> str:
     """What the first entry of a log has as ``previous``: SHA-256 (hex) of the institution's name and key."""
     return hashlib.sha256(_GENESIS + dump([institution, public.hex()]).encode()).hexdigest()
-
-
-def signed_by(public: bytes, signature: str, message: bytes) -> bool:
-    """Whether an Ed25519 signature (hex) of a message holds under a public key (32 bytes)."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(bytes.fromhex(signature), message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 _decode = json.JSONDecoder(object_pairs_hook=_unique).decode

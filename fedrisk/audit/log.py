@@ -41,7 +41,6 @@ from fedrisk.audit.entry import (
     dump,
     genesis,
     parse,
-    signed_by,
 )
 from fedrisk.audit.signed_head import (
     PATIENCE,
@@ -58,6 +57,7 @@ from fedrisk.audit.signed_head import (
 )
 from fedrisk.audit.verify import first_key, hash_from_end, read
 from fedrisk.audit.witness import keep_witnessed, load_witnessed
+from fedrisk.elliptic.ed25519 import signed_in_hex
 from fedrisk.errors import ConfigError, StoreError
 from fedrisk.files import make_folders
 
@@ -272,7 +272,9 @@ class AuditLog:
                 break
             at = Head(at.count + 1, entry["hash"], entry["time"], at.size + len(line))
             if entry["signature"]:
-                if not any(signed_by(key, entry["signature"], SIGNED + body_of(line)) for key in self._keys):
+                if not any(
+                    signed_in_hex(key, entry["signature"], SIGNED + body_of(line)) for key in self._keys
+                ):
                     break
                 good = at
         return good

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedrisk.audit.entry import dump, signed_by
+from fedrisk.audit.entry import dump
+from fedrisk.elliptic.ed25519 import signed_in_hex
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import write_atomic
 
@@ -98,7 +99,7 @@ class SignedHead:
 
     def holds(self, public: bytes) -> bool:
         """Whether this public key (32 bytes) signed it."""
-        return signed_by(public, self.signature, self.statement())
+        return signed_in_hex(public, self.signature, self.statement())
 
     def statement(self) -> bytes:
         """The bytes that are signed: a tag, and all fields but the signature."""

@@ -19,10 +19,11 @@ from itertools import pairwise
 from typing import Any
 
 from fedrisk.audit.crosscheck import SHOWS
-from fedrisk.audit.entry import FORMAT, AuditEntry, check_text, dump, is_code, signed_by
+from fedrisk.audit.entry import FORMAT, AuditEntry, check_text, dump, is_code
 from fedrisk.audit.log import Signer
 from fedrisk.audit.signed_head import SignedHead
 from fedrisk.audit.usage import price
+from fedrisk.elliptic.ed25519 import signed_in_hex
 from fedrisk.errors import ConfigError, EnvelopeError
 
 ACTION = "disclosures"
@@ -140,7 +141,7 @@ class SignedTable:
     def holds(self, public: bytes) -> bool:
         """Whether this public key (32 bytes) signed the table and the head in it."""
         mine = self.key == public.hex() and self.head.holds(public)
-        return mine and signed_by(public, self.signature, self.statement())
+        return mine and signed_in_hex(public, self.signature, self.statement())
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; ``from_dict`` reads it back."""

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fedrisk.audit.entry import dump, signed_by
+from fedrisk.audit.entry import dump
 from fedrisk.audit.log import Signer
 from fedrisk.audit.signed_head import beside
 from fedrisk.audit.verify import Mark, VerifyResult, verify
+from fedrisk.elliptic.ed25519 import signed_in_hex
 from fedrisk.errors import StoreError
 from fedrisk.files import write_atomic
 
@@ -55,7 +56,7 @@ def _read(path: Path, public: bytes, institution: str) -> Mark | None:
         if isinstance(plain, dict) and {n: type(v) for n, v in plain.items()} == _KINDS:
             signature = plain.pop("signature")
             mark = Mark(**plain)
-            return mark if signed_by(public, signature, _statement(mark, institution)) else None
+            return mark if signed_in_hex(public, signature, _statement(mark, institution)) else None
     except (OSError, ValueError):
         pass
     return None

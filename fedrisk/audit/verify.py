@@ -26,9 +26,9 @@ from fedrisk.audit.entry import (
     cut,
     genesis,
     parse,
-    signed_by,
 )
 from fedrisk.audit.signed_head import Head, SignedHead, daily_folder, flock, load_signed_heads, read_head
+from fedrisk.elliptic.ed25519 import signed_in_hex
 from fedrisk.errors import EnvelopeError, StoreError
 
 _BLOCK = 1 << 20
@@ -237,7 +237,7 @@ class _Keys:
         index, place = entry["index"], len(self.rotated) + 1
         if place >= len(self.keys) or self.keys[place].hex() != entry["digest"]:
             raise ValueError("names a new key of the institution that nobody pinned")
-        if not signed_by(self.at(index), entry["signature"], SIGNED + body_of(line)):
+        if not signed_in_hex(self.at(index), entry["signature"], SIGNED + body_of(line)):
             raise ValueError("names a new key of the institution, and the old one did not sign that")
         self.rotated.append(index)
 
@@ -374,7 +374,7 @@ def _notes_of(entry: Mapping[str, Any]) -> list[str]:
 def _signature_fault(chain: _Chain, path: Path) -> _Fault | None:
     """An entry that was changed and hashed again, with all after it, breaks the next signature."""
     last = chain.last_signed
-    if last is None or signed_by(chain.keys.at(last.at), last.signature, SIGNED + body_of(last.line)):
+    if last is None or signed_in_hex(chain.keys.at(last.at), last.signature, SIGNED + body_of(last.line)):
         return None
     vouched = _vouched(path, chain.keys)
     return _Fault(
@@ -431,7 +431,7 @@ def _vouched(path: Path, keys: _Keys) -> int:
     for index, line in enumerate(_lines(path)):
         body, tail = cut(line)
         if tail.group(1):
-            if not signed_by(keys.at(index), tail.group(1).decode(), SIGNED + body):
+            if not signed_in_hex(keys.at(index), tail.group(1).decode(), SIGNED + body):
                 break
             vouched = index + 1
     return vouched

@@ -13,8 +13,9 @@ from fedrisk.deploy.documents import Document, Key, Moment, NodeKey, NodeSignatu
 from fedrisk.deploy.hub_home import Address, ConsortiumName
 from fedrisk.deploy.keys import node_public, node_sign, node_signed
 from fedrisk.deploy.pki import check_authority
-from fedrisk.deploy.rotation import signed_by
 from fedrisk.deploy.words import hub_words, words_of
+from fedrisk.elliptic.ed25519 import signed_in_hex
+from fedrisk.elliptic.weak_points import refuse_weak
 from fedrisk.errors import EnvelopeError, PolicyError
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.study_members import DisplayName, Role
@@ -73,7 +74,8 @@ class Kit(Document):
 
         It holds the key that it is checked by: that this is the hub's, the words show, not the signature.
         """
-        if not signed_by(self.hub, self.signature, self.statement()):
+        refuse_weak({"the hub": bytes.fromhex(self.hub)})
+        if not signed_in_hex(self.hub, self.signature, self.statement()):
             raise EnvelopeError(
                 "the kit is not as the hub made it: it was damaged or edited. Ask the hub's operator for it again"
             )
@@ -145,10 +147,11 @@ class Request(Document):
         )
 
     def verify(self) -> None:
-        """EnvelopeError unless both keys that it names signed it."""
+        """EnvelopeError unless both keys that it names signed it, or where its identity is weak."""
+        refuse_weak({self.name: bytes.fromhex(self.identity)})
         statement = self.statement()
         if not (
-            signed_by(self.identity, self.signature, statement)
+            signed_in_hex(self.identity, self.signature, statement)
             and node_signed(self.flower, self.signature_flower, statement)
         ):
             raise EnvelopeError(

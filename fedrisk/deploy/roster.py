@@ -17,9 +17,11 @@ from pydantic import Field, StringConstraints
 from fedrisk.deploy.documents import Document, Form, Key, Moment, NodeKey, Signature
 from fedrisk.deploy.hub_home import ConsortiumName
 from fedrisk.deploy.kit import Certificate, Protocols, Version
-from fedrisk.deploy.rotation import Rotation, signed_by
+from fedrisk.deploy.rotation import Rotation
 from fedrisk.deploy.words import institution_words, words_of
 from fedrisk.display_name import same_to_the_eye
+from fedrisk.elliptic.ed25519 import signed_in_hex
+from fedrisk.elliptic.weak_points import refuse_weak
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.files import PUT_BACK, make_folders, write_atomic
 from fedrisk.secure.identity import IdentityKey
@@ -130,10 +132,16 @@ class Roster(Document):
     def verify(self, hub_identity: str | bytes) -> None:
         """EnvelopeError unless the hub of this identity (hexadecimal, or 32 bytes) signed it and it is sound.
 
-        Sound: no name twice, no name that reads like another, no key under two names, no key of an expelled one.
+        Sound: no name twice, no name that reads like another, no key under two names, no key of an expelled one, no key
+        under which anybody could sign.
         """
+        self.check_signed(hub_identity)
+        refuse_weak({one.name: bytes.fromhex(one.identity) for one in self.members})
+
+    def check_signed(self, hub_identity: str | bytes) -> None:
+        """As `verify`, of any members' keys: a hub reads by it what it wrote, and can expel whose key is refused."""
         key = hub_identity.hex() if isinstance(hub_identity, bytes) else hub_identity
-        if self.hub != key or not signed_by(key, self.signature, self.statement()):
+        if self.hub != key or not signed_in_hex(key, self.signature, self.statement()):
             raise EnvelopeError(
                 f"epoch {self.epoch} of the roster is not signed by the hub's pinned identity: it was changed on its "
                 f"way, or comes from another hub. {_ASK}"
@@ -311,7 +319,7 @@ def read_epoch(home: Home, epoch: int) -> Roster:
     file = _file(home, epoch)
     try:
         found = Roster.from_bytes(file.read_bytes(), f"roster {file}")
-        found.verify(found.hub)
+        found.check_signed(found.hub)
     except (OSError, EnvelopeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not as the hub signed it"
         raise StoreError(f"{file} cannot be used: {why}; {PUT_BACK}") from None

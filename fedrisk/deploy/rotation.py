@@ -7,14 +7,14 @@ keeps it, and every node checks it by itself before it changes a pin.
 
 from typing import Annotated, ClassVar, Literal
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
 from fedrisk.deploy.documents import Document, Key, Moment, NodeKey, NodeSignature, Signature
 from fedrisk.deploy.hub_home import ConsortiumName
 from fedrisk.deploy.keys import node_sign, node_signed
 from fedrisk.deploy.words import words_of
+from fedrisk.elliptic.ed25519 import signed_in_hex
+from fedrisk.elliptic.weak_points import refuse_weak
 from fedrisk.errors import EnvelopeError
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.study_sections import Name
@@ -58,13 +58,15 @@ class Rotation(Document):
         )
 
     def verify(self) -> None:
-        """EnvelopeError unless all three keys signed it, and it changes something."""
+        """EnvelopeError unless all three keys signed it, none is weak, and it changes something."""
         statement = self.statement()
         if (self.old_identity, self.old_flower) == (self.identity, self.flower):
             raise EnvelopeError(f"the rotation of {self.name} changes no key; make it again with rotate-keys")
+        for key in (self.old_identity, self.identity):
+            refuse_weak({self.name: bytes.fromhex(key)})
         holds = (
-            signed_by(self.old_identity, self.signature, statement)
-            and signed_by(self.identity, self.signature_new, statement)
+            signed_in_hex(self.old_identity, self.signature, statement)
+            and signed_in_hex(self.identity, self.signature_new, statement)
             and node_signed(self.flower, self.signature_flower, statement)
         )
         if not holds:
@@ -77,12 +79,3 @@ class Rotation(Document):
     def words(self) -> str:
         """Eight words of it, to be compared by another channel."""
         return words_of(b"rotation", self.statement())
-
-
-def signed_by(public: str, signature: str, message: bytes) -> bool:
-    """Whether an Ed25519 signature of a message holds under a public key (both hexadecimal)."""
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

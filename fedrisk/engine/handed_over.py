@@ -14,6 +14,7 @@ from fedrisk.audit.entry import AuditEntry
 from fedrisk.audit.signed_head import read_signed_head
 from fedrisk.audit.table import TABLES_FILE, SignedTable, lines_of, tables_from_json
 from fedrisk.audit.verify import VerifyResult, read, verify
+from fedrisk.elliptic.weak_points import refuse_weak
 from fedrisk.errors import ConfigError, EnvelopeError
 from fedrisk.findings import Finding
 from fedrisk.secure.identity import HUB
@@ -109,6 +110,8 @@ def _trails(folder: Path, tables: Sequence[SignedTable]) -> dict[str, Trail]:
             raise EnvelopeError(
                 f"{public} holds no key; ask {name} for it again, and compare it by another channel"
             )
+        for key in keys:
+            refuse_weak({name: key})
         # The present key first, then those before it (a rotation is an entry of the trail).
         key, *former = keys
         heads = [read_signed_head(folder / f"{name}.head.json")]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from fedrisk.secure.weak_points import weak
+from fedrisk.elliptic.weak_points import weak
 from fedrisk.study_sections import Name
 
 MONITORING = "portfolio_monitoring"

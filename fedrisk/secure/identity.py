@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from fedrisk.elliptic.ed25519 import signed
 from fedrisk.errors import EnvelopeError, StoreError
 from fedrisk.secure.keystream import encode_fields
 
@@ -171,14 +171,12 @@ def verify(
             f"the attempt key relayed for {institution} is for another institution, study or attempt; "
             "start a new attempt, and inform the consortium's operator if it happens again"
         )
-    try:
-        key = Ed25519PublicKey.from_public_bytes(pinned)
-        key.verify(signed_key.signature, _statement(institution, study_digest, attempt, signed_key.public))
-    except (InvalidSignature, ValueError):
+    statement = _statement(institution, study_digest, attempt, signed_key.public)
+    if not signed(pinned, signed_key.signature, statement):
         raise EnvelopeError(
             f"the attempt key relayed for {institution} is not signed by its pinned identity key; compare "
             f"the pinned key with {institution} by another channel before any new attempt"
-        ) from None
+        )
     return signed_key
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedrisk.elliptic.weak_points import refuse_weak
 from fedrisk.errors import EnvelopeError, StoreError
 
 
@@ -79,8 +80,9 @@ class Pins:
             where: the file of the pins, for the error's text.
 
         Raises:
-            EnvelopeError: a given key differs from the pinned one; the error names its owners.
+            EnvelopeError: a given key differs from the pinned one, or is weak; the error names its owners.
         """
+        refuse_weak({"the hub": hub, **institutions})
         changed = [name for name, key in institutions.items() if self.institutions.get(name, key) != key]
         if self.hub not in (None, hub):
             changed.append("the hub")

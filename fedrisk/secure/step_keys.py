@@ -22,10 +22,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from Crypto.Protocol.SecretSharing import Shamir
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from fedrisk.elliptic.ed25519 import signed
 from fedrisk.errors import EnvelopeError, ProtocolError, StoreError
 from fedrisk.secure.identity import EphemeralKey, IdentityKey
 from fedrisk.secure.keystream import encode_fields
@@ -271,15 +270,12 @@ def verify_keys(keys: StepKeys, pinned: bytes, institution: str, terms: Terms) -
             raise EnvelopeError(
                 f"the step keys of {institution} are not {terms.steps} different ones; start a new attempt"
             )
-    try:
-        signed = _statement(institution, terms, keys.publics, keys.commitments)
-        Ed25519PublicKey.from_public_bytes(pinned).verify(keys.signature, signed)
-    except (InvalidSignature, ValueError):
+    if not signed(pinned, keys.signature, _statement(institution, terms, keys.publics, keys.commitments)):
         raise EnvelopeError(
             f"the step keys relayed for {institution} are not signed by its pinned identity key for the same "
             "trainers, threshold and steps and the same view of what the hub told everybody. Run the study again; "
             f"where it happens again, compare the pinned key with {institution} by another channel"
-        ) from None
+        )
     return keys
 
 

@@ -44,9 +44,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+from fedrisk.elliptic.ed25519 import signed
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.secure.identity import IdentityKey
 from fedrisk.secure.keystream import encode_fields
@@ -169,7 +167,7 @@ def check_confirmed(
         ProtocolError: too few signatures hold.
     """
     valid = sum(
-        name in signatures and _holds(signatures[name], pinned[name], _statement(name, terms, lists))
+        name in signatures and signed(pinned[name], signatures[name], _statement(name, terms, lists))
         for name in lists.survivors
     )
     if valid < terms.threshold:
@@ -178,14 +176,6 @@ def check_confirmed(
             "was revealed. Run the study again; where it happens again, the hub named different survivors to "
             "different trainers"
         )
-
-
-def _holds(signature: bytes, pinned: bytes, statement: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(pinned).verify(signature, statement)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 def _statement(name: str, terms: Terms, lists: Survivors) -> bytes:

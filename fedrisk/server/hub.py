@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedrisk import layout
+from fedrisk.elliptic.weak_points import refuse_weak
 from fedrisk.errors import StoreError
 from fedrisk.files import PUT_BACK, damaged, private_folder, read_json, read_kept, write_atomic
 from fedrisk.home import home
@@ -86,10 +87,11 @@ class Hub:
             raise damaged(file, PUT_BACK) from None
 
     def pin(self, institutions: Mapping[str, bytes]) -> None:
-        """Register institutions; EnvelopeError where a key differs from the one pinned before.
+        """Register institutions; EnvelopeError where a key differs from the one pinned before, or is weak.
 
         The static key of an older version is deleted: it would still open recorded pseudonyms of that time.
         """
+        refuse_weak(institutions)
         self._file("hub.key").unlink(missing_ok=True)
         # Made before the first pin, so that one that is lost later is not made anew.
         _ = self.identity

@@ -20,10 +20,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from fedrisk.alignment.ids import normalise
+from fedrisk.elliptic.ed25519 import signed
 from fedrisk.privacy.serving_policy import Register
 from fedrisk.secure.keystream import encode_fields
 from fedrisk.serving.codes import OK
-from fedrisk.serving.ed25519 import signed
 
 LEEWAY: Final = 60
 """Seconds by which the clocks of register and holder may differ."""

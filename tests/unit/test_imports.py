@@ -44,14 +44,26 @@ LAYERS = {
     },
     "study_file": {"errors", "study", "toml_file"},
     "metrics": {"errors"},
-    "secure": {"errors"},
-    "alignment": {"errors", "progress"},
-    "audit": {"errors", "files"},
+    # libsodium, signatures, and keys that nobody may have.
+    "elliptic": {"errors"},
+    "secure": {"errors", "elliptic"},
+    "alignment": {"errors", "progress", "elliptic"},
+    "audit": {"errors", "files", "elliptic"},
     # Ids of a table are brought to their public form; a feature's institution is a role of a study.
     "data": {"errors", "alignment", "study", "toml_file", "file_rules"},
     # A policy is checked against a study.
-    "privacy": {"errors", "files", "study", "study_members", "study_sections", "secure"},
-    "releases": {"errors", "files", "findings", "study", "study_members", "data", "secure", "privacy"},
+    "privacy": {"errors", "files", "study", "study_members", "study_sections", "elliptic"},
+    "releases": {
+        "errors",
+        "files",
+        "findings",
+        "study",
+        "study_members",
+        "data",
+        "secure",
+        "privacy",
+        "elliptic",
+    },
     "models": {
         "errors",
         "files",
@@ -83,6 +95,7 @@ LAYERS = {
         "study_sections",
         "toml_file",
         "tracebacks",
+        "elliptic",
         "secure",
         "display_name",
     },
@@ -132,7 +145,18 @@ LAYERS = {
         *("home", "deploy"),
     },
     "server": {
-        *("errors", "files", "layout", "findings", "home", "progress", "deploy", "display_name", "user"),
+        *(
+            "errors",
+            "files",
+            "layout",
+            "findings",
+            "home",
+            "progress",
+            "deploy",
+            "display_name",
+            "user",
+            "elliptic",
+        ),
         *(
             "study",
             "file_rules",
@@ -164,7 +188,7 @@ LAYERS = {
             "models",
             "data",
         ),
-        *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics"),
+        *("institution", "clients", "toml_file", "deploy", "progress", "protocol", "metrics", "elliptic"),
     },
     # A bank's loans month by month.
     "watching": {
@@ -186,7 +210,7 @@ LAYERS = {
             "metrics",
         ),
         *("releases", "models", "protocol", "recipe", "clients", "server", "serving", "toml_file"),
-        *("analysis", "attempt_id", "audit"),
+        *("analysis", "attempt_id", "elliptic"),
     },
     "study_in_code": {"study", "file_rules", "institution", "recipes", "renamed"},
     "engine": {
@@ -203,7 +227,7 @@ LAYERS = {
             "deploy",
             "models",
         ),
-        *("audit", "data", "secure", "privacy", "releases"),
+        *("audit", "data", "elliptic", "secure", "privacy", "releases"),
         *("institution", "protocol", "recipe", "clients", "server", "recipes", "attempt_id", "toml_file"),
     },
     # The laboratory: attacks on studies between real nodes, and sweeps of studies.
@@ -582,6 +606,17 @@ def test_what_starts_a_process_loads_no_scipy_stats(start):
     assert [
         f for f in files for m, _, top in statements(ROOT / f) if top and m.startswith("scipy.stats")
     ] == []
+
+
+def test_libsodium_is_loaded_when_it_is_used():
+    """Unpacking it and binding its functions takes longer than many a command does without it."""
+    users = {
+        (inside, top)
+        for path, inside, _ in modules()
+        for module, _, top in statements(path)
+        if module.split(".")[0] == "rbcl"
+    }
+    assert users == {("elliptic/libsodium.py", False)}
 
 
 def test_simulated_institutions_stay_outside():

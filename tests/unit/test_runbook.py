@@ -23,6 +23,7 @@ SOURCES = [
     *(ROOT / "fedrisk/engine").glob("superlink*.py"),
     *(ROOT / "fedrisk/engine" / f"{n}.py" for n in ("claim", "deployment", "public_check")),
     *(ROOT / "fedrisk/deploy").glob("*.py"),
+    ROOT / "fedrisk/elliptic/weak_points.py",
     *(ROOT / "fedrisk/cli").glob("hub_*.py"),
     *(ROOT / "fedrisk/cli").glob("node_*.py"),
     ROOT / "fedrisk/cli/compared.py",

@@ -22,11 +22,11 @@ from pydantic import Field, StringConstraints
 
 from fedrisk.analysis.score_counts import ScoreCounts
 from fedrisk.analysis.warning_threshold import threshold_of
-from fedrisk.audit.entry import signed_by
 from fedrisk.clients.attempt import Attempt
 from fedrisk.clients.evaluation import SCORES
 from fedrisk.clients.node import Node
 from fedrisk.clients.warning_state import ALIKE
+from fedrisk.elliptic.ed25519 import signed_in_hex
 from fedrisk.errors import ProtocolError, StoreError
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.protocol.actions import WARN as NAME
@@ -129,7 +129,7 @@ def _check_alike(attempt: Attempt, told: Payload, signed: dict[str, str]) -> Non
     store = attempt.node.store
     for bank in sorted(signed):
         pinned = store.identity.public if bank == attempt.name else store.pins.of(bank)
-        if not signed_by(pinned, signed[bank], _statement(attempt, bank, told)):
+        if not signed_in_hex(pinned, signed[bank], _statement(attempt, bank, told)):
             raise ProtocolError(
                 f"{bank} did not sign the totals of the evaluation that {attempt.name} was told: the hub tells banks "
                 f"different ones, or {bank} has another key than the one pinned here. No threshold is taken; ask the "

@@ -1,4 +1,4 @@
-"""The group ristretto255 and the hashes of RFC 9497: the vectors of the RFCs, inverses, and the library."""
+"""The group ristretto255 and the hashes of RFC 9497: the vectors of the RFCs, inverses, and the distribution's library."""
 
 import hashlib
 
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedrisk.alignment import ristretto
-from fedrisk.errors import ConfigError, ProtocolError
+from fedrisk.elliptic import libsodium
+from fedrisk.errors import ProtocolError
 
 # RFC 9497, appendix A.1.2: ristretto255-SHA512, VOPRF mode.
 SEED, INFO = bytes.fromhex("a3" * 32), b"test key"
@@ -104,27 +105,17 @@ def test_inverses(values):
     assert [v * i % ristretto.ORDER for v, i in zip(values, inverted, strict=True)] == [1] * len(values)
 
 
-def test_without_any_libsodium_the_remedy_is_named(monkeypatch):
-    def nothing():
-        raise OSError
-
-    monkeypatch.setattr(ristretto, "_from_rbcl", nothing)
-    monkeypatch.setattr(ristretto, "_from_distribution", nothing)
-    with pytest.raises(ConfigError, match="rbcl"):
-        ristretto.libsodium.__wrapped__()
-
-
 def test_the_distributions_library_serves_as_well(monkeypatch):
     try:
-        ristretto._from_distribution()
+        libsodium._from_distribution()
     except OSError:
         pytest.skip("no libsodium.so.23 on this machine")
 
     def nothing():
         raise AttributeError
 
-    monkeypatch.setattr(ristretto, "_from_rbcl", nothing)
-    library = ristretto.libsodium.__wrapped__()
+    monkeypatch.setattr(libsodium, "_from_rbcl", nothing)
+    library = libsodium.libsodium.__wrapped__()
     monkeypatch.setattr(ristretto, "libsodium", lambda: library)
     assert ristretto.hash_multiply([VECTORS[0][0]], [BLIND]).hex() == VECTORS[0][1]
 

@@ -6,7 +6,10 @@ EdDSAs"). Those who verify one text with different ones have to agree, so neithe
 says.
 """
 
+from collections.abc import Mapping
 from typing import Final
+
+from fedrisk.errors import EnvelopeError
 
 _PRIME: Final = 2**255 - 19
 # Height of the four points of order 8 with one sign; the other four have its negative.
@@ -27,3 +30,17 @@ def weak(point: bytes) -> bool:
     """
     height = int.from_bytes(point, "little") & ((1 << 255) - 1)
     return height in _SMALL or height >= _PRIME
+
+
+def refuse_weak(keys: Mapping[str, bytes]) -> None:
+    """EnvelopeError that names whose key is weak, where there is any.
+
+    keys: public keys (32 bytes) that are about to be trusted, by their owners.
+    """
+    names = ", ".join(sorted(name for name, key in keys.items() if weak(key)))
+    if names:
+        raise EnvelopeError(
+            f"the key of {names} is none that a member or a hub has, since anybody could sign under it, or nobody; "
+            "fedrisk makes no such key. It is not taken: ask its owner by telephone for its key, and for the file "
+            "with it"
+        )

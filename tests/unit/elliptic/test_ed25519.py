@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedrisk.elliptic import ed25519
 from fedrisk.errors import ConfigError
-from fedrisk.serving import ed25519
 from support import edwards
 from support.edwards import ORDER
 
@@ -123,4 +123,4 @@ def test_without_libsodium_openssl_verifies(monkeypatch):
         raise ConfigError("no libsodium")
 
     monkeypatch.setattr(ed25519, "libsodium", gone)
-    assert ed25519._verifier.__wrapped__() is ed25519.by_openssl
+    assert ed25519._of_many.__wrapped__() is ed25519.by_openssl

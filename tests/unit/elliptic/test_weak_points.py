@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrisk.secure.weak_points import weak
+from fedrisk.elliptic.weak_points import weak
 from support import edwards
 
 
