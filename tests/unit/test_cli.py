@@ -226,7 +226,7 @@ def test_bad_overrides_are_told(fedrisk, consortium):
 
 
 def test_a_changed_key_stops_a_run(fedrisk, consortium, tmp_path):
-    Hub.default().pin({"tax": bytes(32)})
+    Hub.default().pin({"tax": bytes([9]) * 32})
     code, _, err = fedrisk("run", consortium.study_file, "--out", tmp_path / "out")
     assert code == 7
     assert err.startswith("error (envelope): the key of tax is not the one pinned")

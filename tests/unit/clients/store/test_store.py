@@ -17,7 +17,7 @@ from fedrisk.files import write_atomic
 ATTEMPT = "0123456789abcdef"
 BEGUN = Begun(study={"name": "s"}, research_seed=None)
 EMPTY = Begun(study={}, research_seed=None)
-HUB, A, B = bytes(32), bytes([1]) * 32, bytes([2]) * 32
+HUB, A, B = bytes([7]) * 32, bytes([1]) * 32, bytes([2]) * 32
 
 
 def mode(path):
