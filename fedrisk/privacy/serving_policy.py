@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from fedrisk.secure.weak_points import weak
 from fedrisk.study_sections import Name
 
 MONITORING = "portfolio_monitoring"
@@ -32,6 +33,15 @@ class Register(BaseModel):
     name: Name
     key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     until: date | None = None
+
+    @model_validator(mode="after")
+    def _of_a_signer(self) -> "Register":
+        if weak(bytes.fromhex(self.key)):
+            raise ValueError(
+                "key is none that a register has, since anybody could sign under it, or nobody; ask the register for "
+                "its key by telephone and put that in"
+            )
+        return self
 
 
 class MeasureRule(BaseModel):

@@ -174,18 +174,11 @@ class Book:
         """
         with self._lock, _guarded(self._folder):
             c = self._connection
-            c.execute("begin immediate")
-            try:
+            self._sweep(int(now), consent_days, keys)
+            with _transaction(c):
                 marks = list(self._marks)
                 c.executemany("update question set entry = '' where id = ?", [(id,) for id in marks])
-                self._sweep(int(now), consent_days, keys)
                 yield Page(c, int(now))
-                c.execute("commit")
-            except BaseException:
-                # A full disk may have ended the transaction already.
-                with contextlib.suppress(sqlite3.Error):
-                    c.execute("rollback")
-                raise
             del self._marks[: len(marks)]
 
     def mark_entered(self, id: str) -> None:
@@ -194,11 +187,16 @@ class Book:
             self._marks.append(id)
 
     def _sweep(self, now: int, consent_days: int, keys: Collection[str] | None) -> None:
-        """Delete what is old, every few minutes."""
+        """Delete what is old, every few minutes: for good, also where the question itself comes to nothing."""
         if 0 <= now - self._swept < 300:
             return
+        with _transaction(self._connection) as c:
+            self._delete_old(c, now, consent_days, keys)
         self._swept = now
-        c = self._connection
+
+    def _delete_old(
+        self, c: sqlite3.Connection, now: int, consent_days: int, keys: Collection[str] | None
+    ) -> None:
         c.execute("delete from question where time < ?", (now - DAY,))
         far = c.execute("select value from state where name = 'deleted'").fetchone()
         far = max(now - DAY, int(far[0])) if far is not None else now - DAY
@@ -331,19 +329,13 @@ def _prepare(connection: sqlite3.Connection, begin: Callable[[], None]) -> None:
     # A thousand rows of a question lie on as many pages.
     connection.execute("pragma cache_size = -32768")
     connection.execute(f"pragma synchronous = {'normal' if boot else 'full'}")
-    connection.execute("begin immediate")
-    try:
+    with _transaction(connection):
         for statement in _TABLES:
             connection.execute(statement)
         row = connection.execute("select value from state where name = 'boot'").fetchone()
         if row is None or row[0] != boot:
             begin()
             connection.execute("insert or replace into state values ('boot', ?)", (boot,))
-        connection.execute("commit")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("rollback")
-        raise
 
 
 def _key(connection: sqlite3.Connection, file: Path) -> bytes:
@@ -366,6 +358,20 @@ def _boot() -> str:
         return _BOOT.read_text("ascii").strip()
     except (OSError, ValueError):
         return ""
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One transaction of a writer: committed at its end, and nothing of it where that or anything before fails."""
+    connection.execute("begin immediate")
+    try:
+        yield connection
+        connection.execute("commit")
+    except BaseException:
+        # A full disk may have ended the transaction already.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("rollback")
+        raise
 
 
 @contextlib.contextmanager

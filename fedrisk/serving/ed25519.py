@@ -1,8 +1,10 @@
 """Whether a key signed a text (Ed25519; Bernstein et al. 2012; RFC 8032), for many signatures on few processors.
 
-libsodium (Denis et al.) verifies in less than half the time of OpenSSL, and is here for alignment already. It takes no
-signature that OpenSSL refuses, and refuses in addition keys and points of small order and other spellings of a point,
-which no honest signer has. Where the library is not there, OpenSSL verifies.
+libsodium (Denis et al.) verifies in less than half the time of OpenSSL, and is here for alignment already. Where it is
+not there, OpenSSL verifies. Holders of one model may have different libraries, and take the same signatures: keys and
+points of small order, of which OpenSSL takes some, are refused before either is asked (`secure.weak_points`). For all
+else both check the equation without the cofactor, as RFC 8032 allows (seen with libsodium 1.0.18 and OpenSSL 4.0). One
+that checked it with the cofactor would take more signatures, which the owner of the key alone can make.
 
 The interpreter is held during a call: one of 50 microseconds that lets go of it waits for its turn afterwards
 (`alignment.ristretto.libsodium`).
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fedrisk.alignment.ristretto import libsodium
 from fedrisk.errors import ConfigError
+from fedrisk.secure.weak_points import weak
 
 KEY: Final = 32
 SIGNATURE: Final = 64
@@ -27,8 +30,10 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 
 
 def signed(key: bytes, signature: bytes, text: bytes) -> bool:
-    """Whether the key's owner signed the text; never of a key or signature of another length."""
-    return len(key) == KEY and len(signature) == SIGNATURE and _verifier()(key, signature, text)
+    """Whether the key's owner signed the text; never of a key or signature of another length, or with a weak point."""
+    if len(key) != KEY or len(signature) != SIGNATURE or weak(key) or weak(signature[:KEY]):
+        return False
+    return _verifier()(key, signature, text)
 
 
 @cache

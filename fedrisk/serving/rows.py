@@ -115,8 +115,7 @@ class Rows:
         # Of another model it is another question, whatever the bank says.
         use = f"{asked.root}|{asked.model}"
         places = self._allowed()
-        counted = {self._checked[k].digest: self._checked[k].uses for k in places if self._checked[k].uses}
-        used_up = page.used_up(counted, use)
+        used_up = page.used_up(self._uses(places), use)
         for k in places:
             if self._checked[k].digest in used_up:
                 self._codes[k] = "consent_used"
@@ -141,6 +140,14 @@ class Rows:
         page.use([self._checked[k].digest for k in places if self._checked[k].uses], use)
         page.score(asked.asker, [enterprises[k] for k in places], each)
         page.verified({one.mark: one.key for one in (self._checked[k] for k in places) if one.mark})
+
+    def _uses(self, places: Sequence[int]) -> dict[str, int]:
+        """In how many questions each token may be used, by digest: the fewest where a register gave a ``jti`` twice."""
+        out: dict[str, int] = {}
+        for one in (self._checked[k] for k in places):
+            if one.uses:
+                out[one.digest] = min(one.uses, out.get(one.digest, one.uses))
+        return out
 
     def _count_refused(self, page: Page, now: float, number: int) -> None:
         """Refused rows cost quota of no other kind, and each is kept and entered: a bank gets so many a day."""

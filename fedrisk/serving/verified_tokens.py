@@ -23,7 +23,7 @@ SIZE: Final = 32
 """Bytes of a mark."""
 
 MOST: Final = 400_000
-"""Most marks that are kept: 13 MB on the disk, 40 MB in memory."""
+"""Most marks that are kept after a sweep: 13 MB on the disk, 50 MB in memory."""
 
 
 class VerifiedTokens:

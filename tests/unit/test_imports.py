@@ -50,7 +50,7 @@ LAYERS = {
     # Ids of a table are brought to their public form; a feature's institution is a role of a study.
     "data": {"errors", "alignment", "study", "toml_file", "file_rules"},
     # A policy is checked against a study.
-    "privacy": {"errors", "files", "study", "study_members", "study_sections"},
+    "privacy": {"errors", "files", "study", "study_members", "study_sections", "secure"},
     "releases": {"errors", "files", "findings", "study", "study_members", "data", "secure", "privacy"},
     "models": {
         "errors",

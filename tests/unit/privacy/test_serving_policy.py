@@ -7,12 +7,18 @@ from pydantic import ValidationError
 
 from fedrisk.privacy.serving_policy import ServingPolicy
 
-KEYS = [f"{n:064x}" for n in range(5)]
+KEYS = [f"{n:064x}" for n in range(100, 105)]
 TODAY = date(2026, 11, 26)
 
 
 def registers(*entries):
     return [{"name": name, "key": KEYS[number], "until": until} for name, number, until in entries]
+
+
+@pytest.mark.parametrize("key", ["00" * 32, "01" + "00" * 31, "ff" * 32])
+def test_a_key_under_which_anybody_could_sign_is_refused(key):
+    with pytest.raises(ValidationError, match="key is none that a register has"):
+        ServingPolicy(registers=[{"name": "r", "key": key}])
 
 
 def test_a_register_may_have_an_old_and_a_new_key():

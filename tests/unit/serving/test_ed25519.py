@@ -1,5 +1,7 @@
 """Signatures: the vectors of RFC 8032, and both libraries of one opinion."""
 
+import itertools
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 
 from fedrisk.errors import ConfigError
 from fedrisk.serving import ed25519
-
-ORDER = 2**252 + 27742317777372353535851937790883648493
+from support import edwards
+from support.edwards import ORDER
 
 # Section 7.1, tests 1 to 3: key, message, signature.
 RFC8032 = [
@@ -65,10 +67,42 @@ def test_both_libraries_take_and_refuse_the_same(seed, text, bit):
         assert not verify(key, signature, text + b"\0")
 
 
-def test_a_key_of_small_order_signs_nothing():
-    """Under the point (0, 1) a signature of zeros would hold for every text."""
+@pytest.fixture(params=["libsodium", "openssl"])
+def signed(request, monkeypatch):
+    """Verification as a holder does it that has this library."""
+    verify = libsodium() if request.param == "libsodium" else ed25519.by_openssl
+    monkeypatch.setattr(ed25519, "_verifier", lambda: verify)
+    return ed25519.signed
+
+
+def test_a_key_of_small_order_signs_nothing(signed):
+    """Under the point (0, 1) a signature of zeros would hold for every text, and OpenSSL alone would take it."""
     identity = bytes([1, *bytes(31)])
-    assert not libsodium()(identity, identity + bytes(32), b"whatever")
+    assert ed25519.by_openssl(identity, identity + bytes(32), b"whatever")
+    assert not signed(identity, identity + bytes(32), b"whatever")
+
+
+def test_holders_with_different_libraries_agree_at_the_edges(signed):
+    """The edge cases of Chalkias, Garillot, Nikolaenko (2020), made from their definition: keys and points with a
+    part of small order or of that alone, in another spelling, and a number beyond the group's order.
+    """
+    small, (a, r) = edwards.small_points(), (0x1234567 << 200, 0x7654321 << 190)
+    keys, points = (
+        {secret: edwards.times(secret, edwards.BASE) for secret in secrets} for secrets in ((a, 0), (r, 0))
+    )
+    taken = mixed = 0
+    for (a, key), (r, point), i, j in itertools.product(keys.items(), points.items(), range(8), range(8)):
+        key_raw, point_raw = (edwards.written(edwards.added(p, small[k])) for p, k in ((key, i), (point, j)))
+        for text in (b"1", b"2", b"3", b"4"):
+            h = edwards.challenge(point_raw, key_raw, text)
+            number = (r + h * a) % ORDER
+            # The equation without the cofactor; of points of small order, some libraries take every one.
+            holds = (j + h * i) % 8 == 0 and a > 0 and r > 0
+            assert signed(key_raw, point_raw + number.to_bytes(32, "little"), text) == holds
+            beyond = (number + ORDER).to_bytes(32, "little")
+            assert not signed(key_raw, point_raw + beyond, text)
+            taken, mixed = taken + holds, mixed + (holds and i > 0)
+    assert 4 < mixed < taken
 
 
 def test_other_lengths_are_refused_before_a_library_sees_them():

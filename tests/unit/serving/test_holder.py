@@ -147,7 +147,7 @@ def test_the_same_question_gets_the_same_bytes_and_counts_once(bank, world):
 def test_the_size_of_an_answer_tells_nothing_of_its_rows(bank, world):
     """The hub sees sizes: of an answer, of a refused id, of a consent that is missing."""
     answered = bank.ask(bank.asked(ids=IDS[:1]))
-    world.write("power", (0.0, 1.0), consent='"token"', registers=f'[{{ name = "r", key = "{"0" * 64}" }}]')
+    world.write("power", (0.0, 1.0), consent='"token"', registers=f'[{{ name = "r", key = "{"ab" * 32}" }}]')
     world.write("court", (0.0, 1.0), consent='"reference"')
     sizes, codes = {len(answered.envelope)}, set()
     for to, consent in (("power", "x"), ("power", ""), ("court", "\n"), ("court", "x")):

@@ -203,6 +203,27 @@ def test_marks_go_with_age_and_with_their_key(book):
     assert book.verified([new]) == set()
 
 
+def test_a_question_that_comes_to_nothing_deletes_what_is_old_all_the_same(book):
+    """Else a bank that asks beyond its quota every five minutes would keep the marks of a withdrawn key."""
+    (mark,) = marks_of(1)
+    put(book, [mark])
+    with contextlib.suppress(RuntimeError), book.question(NOW + 301, keys=[STRANGE]):
+        raise RuntimeError
+    assert book.verified([mark]) == set()
+
+
+def test_a_sweep_that_fails_is_done_with_the_next_question(book, monkeypatch):
+    (mark,) = marks_of(1)
+    put(book, [mark])
+    with monkeypatch.context() as patch:
+        patch.setattr(book._verified, "sweep", lambda *a: 1 / 0)
+        with pytest.raises(ZeroDivisionError), book.question(NOW + 301, keys=[STRANGE]):
+            pytest.fail("nothing is answered where the disk fails")
+    assert book.verified([mark]) == {mark}
+    put(book, [], NOW + 302, keys=[STRANGE])
+    assert book.verified([mark]) == set()
+
+
 def test_marks_stay_few(book):
     for k in range(10):
         put(book, marks_of(10, 10 * k), NOW + k)
