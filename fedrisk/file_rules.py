@@ -89,7 +89,8 @@ def broken_rules(
     for loc, items in grouped.items():
         where = (said or place)(loc, content)
         for text in _texts(loc, items, model, sections):
-            lines.append(f"{where}: {text}" if where else text)
+            said_already = not where or text.startswith(f"{where}: ")
+            lines.append(text if said_already else f"{where}: {text}")
     return lines
 
 

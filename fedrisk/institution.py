@@ -48,7 +48,8 @@ from fedrisk.files import write_atomic
 from fedrisk.home import home as home
 from fedrisk.home import resolved
 from fedrisk.models.histories import EncoderRule, Histories, arranged, scaled, scaled_paths
-from fedrisk.models.history_file import HistoriesSource, filled, problems_of, read_columns, read_paths
+from fedrisk.models.history_file import HistoriesSource, read_columns, read_paths
+from fedrisk.models.history_terms import filled, problems_of
 from fedrisk.models.installed_encoders import InstalledEncoders
 from fedrisk.models.trainable import TrainedModel
 from fedrisk.privacy.policy import Policy
@@ -123,7 +124,7 @@ class Institution(BaseModel, metaclass=Stated):
             if self.histories is None:
                 found.append(f"encoder {rule.name}: has no histories; add them, or [histories] for all")
                 continue
-            lacking = [s.name for s in rule.series if self.histories.of(s.name) != s]
+            lacking = [s.name for s in rule.series if not s.reads_as(self.histories.of(s.name))]
             if lacking:
                 found.append(
                     f"encoder {rule.name}: series {', '.join(lacking)} is not in [histories], or not the same there; "

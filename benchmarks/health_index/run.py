@@ -29,8 +29,7 @@ from province import HOLDERS, MONTHS, study  # noqa: E402
 
 from fedrisk.institution import load_institution  # noqa: E402
 from fedrisk.models.given_points import GivenPoints, common_step, most_values  # noqa: E402
-from fedrisk.models.history_columns import compute  # noqa: E402
-from fedrisk.models.history_file import read_paths  # noqa: E402
+from fedrisk.models.history_file import read_columns  # noqa: E402
 from fedrisk.models.index_scale import INDEX_VALUES, IndexScale, index_scale  # noqa: E402
 from fedrisk.recipes.scorecard.forms import CALIBRATION_BINS  # noqa: E402
 from fedrisk.recipes.scorecard.plan import make_plan  # noqa: E402
@@ -101,21 +100,18 @@ class Months:
         place = pd.Series(np.arange(len(table.ids)), index=np.asarray(table.ids)).reindex(ids)
         self.known = place.notna().to_numpy()
         self.frame = table.frame.iloc[place.fillna(0).astype(int)].reset_index(drop=True)
-        self.rules = one.dictionary.computed
-        if self.rules:
-            source = one.histories
-            series = [s.name for s in source.series]
-            wanted = np.where(self.known, ids, "").astype(object)
-            self.paths = read_paths(
-                source, one.dictionary.of_table, one.folder, _once(wanted), series, source.months
-            )
+        self.one, self.ids = one, _once(np.where(self.known, ids, "").astype(object))
+        self.earlier: tuple[int, dict[str, np.ndarray]] = 0, {}
 
     def column(self, name: str, ago: int) -> np.ndarray:
         """A column as it was so many months before, in rows that the holder knows."""
-        if ago and name in self.rules:
-            rule = self.rules[name]
-            return compute(rule, self.paths[rule.series], ago)
-        return self.frame[name].to_numpy()
+        if not ago or name not in self.one.dictionary.computed:
+            return self.frame[name].to_numpy()
+        if self.earlier[0] != ago:
+            one = self.one
+            found, _ = read_columns(one.histories, one.dictionary, one.folder, self.ids, ago)
+            self.earlier = ago, found
+        return self.earlier[1][name]
 
 
 def _once(ids: np.ndarray) -> np.ndarray:

@@ -26,8 +26,17 @@ OTHER = "other"
 TOLERANCE = 0.02
 """Most by which the mean of twelve indices may differ from 1: they are published with two or three digits."""
 
+LEAST = 0.01
+"""Least index: months are divided by it, and those of a month with next to nothing say nothing."""
+
+DIGITS = 4
+"""Most digits after the point. Published indices have fewer; those that a program computes from a table have more."""
+
 MOST_GROUPS = 64
 """Most groups of enterprises, such as sectors, with indices of their own."""
+
+HUGE = 1e6
+"""An index from here on is no number that anybody publishes."""
 
 Floats = NDArray[np.float64]
 
@@ -71,13 +80,22 @@ def _problems(name: str, indices: Any) -> list[str]:
         return [
             f"{of} has {len(indices)} indices, and a year has twelve months; give one for each, January first"
         ]
-    if not all(0 < index < float("inf") for index in indices):
-        return [f"{of}: every index is above 0, as months are divided by it; correct it"]
+    return _problems_of_numbers(of, indices)
+
+
+def _problems_of_numbers(of: str, indices: Sequence[float]) -> list[str]:
+    if not all(LEAST <= index < HUGE for index in indices):
+        return [f"{of}: every index is {LEAST} or more, as months are divided by it; correct it"]
     mean = sum(indices) / MONTHS
     if abs(mean - 1) > TOLERANCE:
         return [
             f"{of} has a mean of {mean:.4g}, and indices have a mean of 1: an ordinary month is 1; divide each by "
-            f"{mean:.4g}"
+            f"{mean:.4g} and round"
+        ]
+    if any(round(index, DIGITS) != index for index in indices):
+        return [
+            f"{of} has an index with more than {DIGITS} digits after the point, and published ones have fewer; round "
+            "it, or take published ones where it was computed from own rows: that is a release without a price"
         ]
     return []
 
@@ -117,6 +135,14 @@ def season_problems(
             f"[histories]: seasons have {len(groups)} groups, allowed are {MOST_GROUPS}; put small ones together"
         )
     return problems
+
+
+def no_groups(column: str) -> str:
+    """That this column cannot be ``season_column``."""
+    return (
+        f"[histories]: season_column = {column} holds ids, days or months, and groups of enterprises are public and "
+        "few, such as sectors; name their column"
+    )
 
 
 def without_season(

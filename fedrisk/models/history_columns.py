@@ -61,7 +61,7 @@ Formula = Callable[[Paths, HistoryRule], Floats]
 
 
 def compute(rule: HistoryRule, paths: Floats, ago: int = 0, ends: Ints | int | None = None) -> Floats:
-    """One history column, (n,) float64 within the kind's bounds, NaN where it is unknown.
+    """One history column, (n,) float64 within the kind's bounds or the series', NaN where it is unknown.
 
     Unknown is who has no history, or too few months for the rule: a window needs at least half of its months.
 
@@ -94,7 +94,8 @@ def _one(rule: HistoryRule, paths: Paths) -> Floats:
         return np.full(paths.x.shape[1], np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         value = FORMULAS[rule.kind](paths, rule)
-    low, high = rule.of.low, rule.of.high
+    # What has no bounds of its own has the series': a month without its season may lie beyond them.
+    low, high = (rule.low, rule.high) if rule.of.low is None else (rule.of.low, rule.of.high)
     # -0.0 and 0.0 are one value.
     return np.asarray((value if low is None or high is None else np.clip(value, low, high)) + 0.0)
 

@@ -16,16 +16,16 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from fedrisk.data.as_it_is import Taken, Taking
 from fedrisk.data.checks import Check, Checks
-from fedrisk.data.column import Column, stated_column
-from fedrisk.data.column_checks import OUTSIDE, UNREADABLE, taken_column
+from fedrisk.data.column import Column
+from fedrisk.data.column_checks import OUTSIDE, UNLISTED, UNREADABLE, taken_column
 from fedrisk.data.dictionary import Dictionary
-from fedrisk.data.history_kinds import HistoryRule, gathered
+from fedrisk.data.history_kinds import HistoryRule
 from fedrisk.data.place import expand
-from fedrisk.data.season import season_problems, without_season
+from fedrisk.data.season import no_groups, season_problems, without_season
 from fedrisk.data.source import TableSource
 from fedrisk.data.table import REFUSED_SHARE, raise_for, spelt_ids
 from fedrisk.data.text import trim
@@ -76,6 +76,9 @@ class HistoriesSource(TableSource):
             problems.append(f'[histories]: ends = "{self.ends}" is no month; write it as "2026-05"')
         seasonal = [s.name for s in self.series if s.season is not None]
         problems += season_problems(seasonal, self.groups, self.season_column, self.dated)
+        months = {name for s in self.series for name in s.columns(self.months)}
+        if self.season_column is not None and self.season_column in {self.ends_column, self.updated, *months}:
+            problems.append(no_groups(self.season_column))
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -216,14 +219,23 @@ class HistoryTaking(Taking):
 
 @dataclass
 class _Counted:
-    """What was found in the blocks of a file: rows, and how many values of each series break a rule."""
+    """What was found in the blocks of a file: rows, and how many values of each series break a rule.
+
+    groups: with a season of their own, that some row has. others: rows of a group without.
+    """
 
     rows: int = 0
+    groups: set[str] = field(default_factory=set)
+    others: int = 0
     values: dict[str, int] = field(default_factory=dict)
     flaws: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def add(self, source: HistoriesSource, taken: Taken) -> None:
         self.rows += len(taken.rows)
+        if GROUP in taken.values:
+            self.groups.update(pd.Series(taken.values[GROUP]).dropna().unique())
+        if GROUP in taken.flaws:
+            self.others += int((taken.flaws[GROUP] == UNLISTED).sum())
         for series in source.series:
             for name in series.columns(source.months):
                 if name in taken.values:
@@ -235,6 +247,7 @@ class _Counted:
                         self.flaws[key] = self.flaws.get(key, 0) + more
 
     def note(self, source: HistoriesSource, checks: Checks) -> None:
+        self._note_groups(source, checks)
         for series in source.series:
             checks.note(
                 series.name,
@@ -255,6 +268,16 @@ class _Counted:
                 else "correct the unit, or widen low and high of the series",
                 "note" if tolerated else "error",
             )
+
+    def _note_groups(self, source: HistoriesSource, checks: Checks) -> None:
+        column = source.season_column or ""
+        unseen = [group for group in source.groups if group not in self.groups]
+        if unseen:
+            rule = f"no row is of the group {', '.join(unseen)}, which has seasonal indices of its own"
+            remedy = "if it is spelt otherwise in the file, spell it so in season"
+            checks.note(column, rule, self.rows, remedy, "warning")
+        rule, remedy = "of a group without seasonal indices of its own", "counted as other"
+        checks.note(column, rule, self.others, remedy, "note")
 
 
 class _Reading:
@@ -295,12 +318,12 @@ class _Reading:
 
 
 def read_columns(
-    source: HistoriesSource, dictionary: Dictionary, base: Path, ids: NDArray[np.object_]
+    source: HistoriesSource, dictionary: Dictionary, base: Path, ids: NDArray[np.object_], ago: int = 0
 ) -> tuple[dict[str, Floats], tuple[Check, ...]]:
     """History columns of a dictionary in the order of ``ids`` (normalised), and every rule that the file breaks.
 
-    Memory is that of the columns and of one block. NaN where an enterprise has no history. An error stands among the
-    checks; the columns are then of no use.
+    ``ago``: as they were so many months before the last one. NaN where an enterprise has no history. Memory is that of
+    the columns and of one block. An error stands among the checks; the columns are then of no use.
 
     Raises:
         DataError: the file cannot be read; ConfigError where it is not there.
@@ -309,7 +332,7 @@ def read_columns(
     out = {name: np.full(len(ids), np.nan) for name in rules}
     reading = _Reading(source, dictionary, base, ids)
     for at, values in reading.blocks():
-        for name, found in source.columns(rules, values, len(at)).items():
+        for name, found in source.columns(rules, values, len(at), ago).items():
             out[name][at] = found
     return out, tuple(reading.checks)
 
@@ -351,72 +374,3 @@ def _note_gone(gone: Sequence[str], source: HistoriesSource, checks: Checks) -> 
     for name in names:
         if name not in months:
             checks.always(name, "column is not in the file of histories", "correct its name in [histories]")
-
-
-# --- what [histories] adds to the rest of a file ----------------------------------------------------------
-
-
-def filled(content: Mapping[str, Any]) -> dict[str, Any]:
-    """An institution's file with what ``[histories]`` says of series put into its columns and encoders.
-
-    A file without ``[histories]``, or with one that breaks a rule, stays as it is; that is told elsewhere.
-    """
-    out = dict(content)
-    try:
-        source = HistoriesSource.model_validate(out["histories"]) if out.get("histories") else None
-    except ValidationError:
-        return out
-    if source is None:
-        return out
-    dictionary = out.get("dictionary")
-    if isinstance(dictionary, Dictionary):
-        dictionary = dictionary.stated() if dictionary.computed else dictionary
-    if isinstance(dictionary, Mapping) and isinstance(dictionary.get("columns"), list | tuple):
-        columns = [_with_terms(c, source) for c in dictionary["columns"]]
-        out["dictionary"] = {**dictionary, "columns": columns}
-    if isinstance(out.get("encoders"), list | tuple):
-        out["encoders"] = [_encoder(rule, source) for rule in out["encoders"]]
-    return out
-
-
-def _with_terms(column: Any, source: HistoriesSource) -> Any:
-    if isinstance(column, Column):
-        column = stated_column(column)
-    if not isinstance(column, Mapping) or not column.get("history"):
-        return column
-    column = gathered(column)
-    rule = column["history"]
-    series = source.of(rule["series"]) if isinstance(rule, Mapping) and "series" in rule else None
-    if series is None:
-        return column
-    terms = {key: getattr(series, key) for key in ("unit", "low", "high", "grid", "better", "season")}
-    return {**column, "history": {**rule, **terms, "over": source.months}}
-
-
-def _encoder(rule: Any, source: HistoriesSource) -> Any:
-    if not isinstance(rule, Mapping) or rule.get("histories") is not None:
-        return rule
-    return {"series": source.series, "months": source.months, **rule}
-
-
-def problems_of(dictionary: Dictionary, source: HistoriesSource | None) -> list[str]:
-    """What columns with a history and ``[histories]`` say that does not fit together."""
-    found = []
-    for name, rule in dictionary.computed.items():
-        where = f'column "{name}"'
-        if source is None:
-            found.append(
-                f'{where}: history = "{rule.series}", and the file has no [histories]; add it with source, months and '
-                "[[histories.series]]"
-            )
-        elif (series := source.of(rule.series)) is None:
-            known = ", ".join(s.name for s in source.series)
-            found.append(f'{where}: history = "{rule.series}" is no series of [histories], which has {known}')
-        elif rule.over != source.months or (rule.low, rule.high) != (series.low, series.high):
-            found.append(f"{where}: was made for another [histories]; read the file again")
-        elif rule.of.calendar and not source.dated:
-            found.append(
-                f'{where}: kind "{rule.kind}" needs to know which month the last one is; write ends = "2026-05" or '
-                'ends_column = "COLUMN" in [histories]'
-            )
-    return found

@@ -48,6 +48,11 @@ class Series(BaseModel):
         """Groups of enterprises that have a season of their own, beside all others."""
         return tuple(name for name in self.season or () if name != OTHER)
 
+    def reads_as(self, other: "Series | None") -> bool:
+        """Whether an encoder reads both alike: it looks neither at what is better nor at the season."""
+        looked_at = set(Series.model_fields) - {"better", "season"}
+        return other is not None and all(getattr(self, key) == getattr(other, key) for key in looked_at)
+
     def columns(self, months: int) -> tuple[str, ...]:
         """Names in the file, oldest month first.
 

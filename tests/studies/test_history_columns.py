@@ -15,6 +15,7 @@ from fedrisk.serving.score_forms import ScoreRequest, ServiceError
 from support.served import approve_all
 
 SERVING = {"approve": "own_parts", "consent": "none", "per_day": 100_000, "ages": "always"}
+SEASON = [1.2, 0.8, 1.1, 0.9, 1.0, 1.05, 0.95, 1.0, 1.0, 1.0, 0.9, 1.1]
 COLUMNS = [
     {"name": "sales_fall", "history": "sales", "kind": "fall", "months": 3, "before": 6},
     {"name": "sales_level", "history": "sales", "kind": "level", "bins": 4},
@@ -34,7 +35,10 @@ def with_histories(made):
     content["histories"] = {
         "source": "months.parquet",
         "months": 12,
-        "series": [{"name": "sales", "unit": "yuan", "low": 0, "high": 1000, "better": "high"}],
+        "ends": "2026-05",
+        "series": [
+            {"name": "sales", "unit": "yuan", "low": 0, "high": 1000, "better": "high", "season": SEASON}
+        ],
     }
     content["dictionary"] = {**content["dictionary"], "columns": COLUMNS}
     made.write("tax")
@@ -101,9 +105,16 @@ def test_a_study_with_histories_and_its_served_scores(kit, tmp_path):
     served.close()
     relay.close()
     # By another rule the columns would say something else: the model is answered no more.
-    made.content["tax"]["dictionary"]["columns"][0]["months"] = 4
-    made.write("tax")
-    relay = LocalRelay({name: node.institution.file for name, node in run.nodes.items()}, "none")
-    again = Asking(run.nodes["alfa"], relay.of("alfa")).ask(bank_part, ids[:5], purpose=bank_part.purpose)
-    assert again.failed == {"tax": "approval"}
-    relay.close()
+    columns, (series,) = (
+        made.content["tax"]["dictionary"]["columns"],
+        made.content["tax"]["histories"]["series"],
+    )
+    for changed, other in ((columns[0], {"months": 4}), (series, {"season": [1.1, 0.9, *SEASON[2:]]})):
+        before = dict(changed)
+        changed |= other
+        made.write("tax")
+        relay = LocalRelay({name: node.institution.file for name, node in run.nodes.items()}, "none")
+        again = Asking(run.nodes["alfa"], relay.of("alfa")).ask(bank_part, ids[:5], purpose=bank_part.purpose)
+        assert again.failed == {"tax": "approval"}
+        relay.close()
+        changed |= before

@@ -16,7 +16,7 @@ FALL = {"name": "invoice_fall", "history": "invoices", "kind": "fall"}
 GAPS = {"name": "invoice_gaps", "history": "invoices", "kind": "gaps"}
 
 
-def office(season, columns=(FALL,), low=0, **histories):
+def office(season, columns=(FALL,), low=0, encoders=(), **histories):
     stated = {"source": "h.parquet", "ends": "2026-01", **histories}
     series = {"name": "invoices", "low": low, "high": 3000, "season": season}
     return Institution(
@@ -24,6 +24,7 @@ def office(season, columns=(FALL,), low=0, **histories):
         kind="holder",
         table={"source": "t.csv"},
         dictionary={"id": "id", "columns": list(columns)},
+        encoders=list(encoders),
         histories={**{k: v for k, v in stated.items() if v is not None}, "series": [series]},
     )
 
@@ -89,6 +90,23 @@ def test_the_season_is_part_of_the_rule_and_its_meaning():
     assert office(YEAR).dictionary.stated()["columns"] == office(None).dictionary.stated()["columns"]
 
 
+def test_a_level_without_its_season_stays_within_the_bounds_of_the_series():
+    level = [{"name": "invoice_level", "history": "invoices", "kind": "level", "months": 1}]
+    files = office(YEAR, level, ends="2026-02"), office(None, level)
+    values = {f"invoices_m{month:02d}": np.array([2000.0, 100.0]) for month in range(1, 19)}
+    found = [one.histories.columns(one.dictionary.computed, values, 2)["invoice_level"] for one in files]
+    assert found[0].tolist() == [3000.0, 200.0] and found[1].tolist() == [2000.0, 100.0]
+
+
+def test_an_encoder_that_names_its_series_need_not_repeat_the_season():
+    """It reads months as they are."""
+    plain = {"name": "invoices", "low": 0, "high": 3000}
+    made = office(YEAR, encoders=[{"name": "months", "series": [plain]}])
+    assert made.encoders[0].series[0].season is None
+    with pytest.raises(ConfigError, match=r"invoices is not in \[histories\], or not the same there"):
+        office(YEAR, encoders=[{"name": "months", "series": [{**plain, "high": 4000}]}])
+
+
 def test_kinds_that_count_months_have_no_season():
     (column,) = office(YEAR, [GAPS]).dictionary.columns
     assert column.history.season is None and "season" not in column.meaning
@@ -105,7 +123,21 @@ def test_the_order_of_groups_does_not_count():
     [
         (YEAR[:11], {}, "season has 11 indices, and a year has twelve months"),
         ([100 * x for x in YEAR], {}, "season has a mean of 100, and indices have a mean of 1"),
-        ([0.0, 2.0] + 10 * [1.0], {}, "every index is above 0"),
+        ([0.0, 2.0] + 10 * [1.0], {}, "every index is 0.01 or more"),
+        ([1e-9] + 11 * [12 / 11], {}, "every index is 0.01 or more"),
+        ([10**400] + 11 * [1], {}, "every index is 0.01 or more"),
+        ([1.00001] + 11 * [1.0], {}, "more than 4 digits after the point"),
+        ({"farming": FARMS, "other": YEAR}, {"season_column": "id"}, "season_column = id holds ids"),
+        (
+            {"farming": FARMS, "other": YEAR},
+            {"season_column": "invoices_m18"},
+            "season_column = invoices_m18",
+        ),
+        (
+            {"farming": FARMS, "other": YEAR},
+            {"season_column": "day", "ends": None, "ends_column": "day"},
+            "season_column = day holds",
+        ),
         ([True] * 12, {}, "a list of twelve numbers"),
         ("strong", {}, "season is twelve indices, January first, or a table of such lists by group"),
         ({"farming": FARMS}, {"season_column": "s"}, 'has no indices for "other"'),

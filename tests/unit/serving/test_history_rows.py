@@ -102,8 +102,18 @@ def test_without_its_season_a_column_is_that_of_a_study(tmp_path):
     enough = (~np.isnan(months)).sum(axis=1) >= 2
     enough[5] = False
     np.testing.assert_allclose(found["load_level"][enough], np.nanmean(months[enough], axis=1))
+    # What the table's owner reads of groups; those of rows whose sector is not known are no flaw.
+    said = {(c.column, c.rule): (c.rows, c.severity) for c in institution.read().checks}
+    assert said["sector", "of a group without seasonal indices of its own"] == (N // 2, "note")
     # Whose last month nobody knows has no such column; gaps count months, and have no season.
     assert np.isnan(found["load_level"][5]) and found["load_gaps"].equals(plain["load_gaps"])
+
+
+def test_a_group_that_no_row_has_is_told_to_the_owner(tmp_path):
+    frame, institution = seasonal(tmp_path)
+    frame.assign(sector=frame["sector"].replace("farming", "Farming")).to_parquet(tmp_path / "h.parquet")
+    (found,) = [c for c in institution.read().checks if c.severity == "warning"]
+    assert found.rule == "no row is of the group farming, which has seasonal indices of its own"
 
 
 def test_a_season_from_a_database(tmp_path):
