@@ -194,6 +194,20 @@ def _said(rule: HistoryRule | None) -> str:
     return "" if rule is None else rule.digest
 
 
+def seasons_of(statement: Statement) -> tuple[dict[str, Any], ...]:
+    """Seasonal indices by which a member divides months, as it states them: ``series``, and ``season`` by group.
+
+    A series once, however many columns are computed from it. The column of groups is the member's own, and not stated.
+    """
+    found: list[dict[str, Any]] = []
+    for rule in statement.computed.values():
+        if rule.season is not None:
+            season = {group: list(indices) for group, indices in rule.season.items()}
+            said = {"series": rule.series, "season": season}
+            found += [] if said in found else [said]
+    return tuple(found)
+
+
 def same_labels(study: Study, statements: Statements) -> None:
     """ConfigError where banks state another label than the study names, or mean different things by it.
 

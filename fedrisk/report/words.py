@@ -5,13 +5,13 @@ as it is, so that an entry of another version stays readable.
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from fedrisk.findings import Finding
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
 from fedrisk.language_patterns import retold
 from fedrisk.recipe import Cell
 
@@ -57,9 +57,46 @@ def sentence(finding: Finding) -> str:
     for name in ("reason", "reasons", "state", "source"):
         if isinstance(values.get(name), str):
             values[name] = retold(values[name])
+    if finding.code == "season_stated":
+        values = _season(values)
     if "chance" in values:
         values["chance"] = _chance(float(values["chance"]))
     return word("finding", finding.code, **values)
+
+
+MOST_GROUPS = 6
+"""Groups of enterprises that a sentence names."""
+
+
+def _season(values: Mapping[str, Any]) -> dict[str, str]:
+    """Series, groups, and lowest and highest index with its month, of indices that a member states.
+
+    What it names so is another member's text, so no longer than a name, and nothing that a screen would obey.
+    """
+    season = {_printable(group): indices for group, indices in values["season"].items()}
+    cells = [(i, m, group) for group, indices in season.items() for m, i in enumerate(indices, 1)]
+    low, high = min(cells, key=lambda cell: cell[0]), max(cells, key=lambda cell: cell[0])
+    said = {"series": _printable(values["series"]), "low": _index(low), "high": _index(high), "by": ""}
+    if len(season) > 1:
+        more = len(season) - MOST_GROUPS
+        groups = listed(list(season)[:MOST_GROUPS]) + (_(" and {count} more", count=more) if more > 0 else "")
+        by = values.get("by")
+        said["by"] = (
+            _(", by {column} ({groups})", column=_printable(by), groups=groups)
+            if by
+            else _(", by group ({groups})", groups=groups)
+        )
+        said["low"], said["high"] = _index(low, low[2]), _index(high, high[2])
+    return said
+
+
+def _index(cell: tuple[float, int, str], group: str = "") -> str:
+    where = listed(filter(None, (word("month", str(cell[1])), group)))
+    return _("{index} ({where})", index=f"{cell[0]:g}", where=where)
+
+
+def _printable(text: str, most: int = 40) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:most])
 
 
 def _chance(value: float) -> str:
