@@ -4,6 +4,7 @@ The hub relays the statements in the first part of the common view. Each member 
 all confirm the same view to each other: so nobody's statement can be changed on the way.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -195,17 +196,17 @@ def _said(rule: HistoryRule | None) -> str:
 
 
 def seasons_of(statement: Statement) -> tuple[dict[str, Any], ...]:
-    """Seasonal indices by which a member divides months, as it states them: ``series``, and ``season`` by group.
+    """Seasonal indices by which a member divides months, as it states them: ``season`` by group, ``series`` with it.
 
-    A series once, however many columns are computed from it. The column of groups is the member's own, and not stated.
+    The names of series with the same indices stand together, each once. The column of groups is not stated.
     """
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
     for rule in statement.computed.values():
         if rule.season is not None:
             season = {group: list(indices) for group, indices in rule.season.items()}
-            said = {"series": rule.series, "season": season}
-            found += [] if said in found else [said]
-    return tuple(found)
+            said = found.setdefault(json.dumps(season), {"series": [], "season": season})
+            said["series"] += [] if rule.series in said["series"] else [rule.series]
+    return tuple(found.values())
 
 
 def same_labels(study: Study, statements: Statements) -> None:

@@ -5,7 +5,7 @@ as it is, so that an entry of another version stays readable.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -64,8 +64,8 @@ def sentence(finding: Finding) -> str:
     return word("finding", finding.code, **values)
 
 
-MOST_GROUPS = 6
-"""Groups of enterprises that a sentence names."""
+MOST_NAMES = 6
+"""Series, or groups of enterprises, that a sentence names."""
 
 
 def _season(values: Mapping[str, Any]) -> dict[str, str]:
@@ -73,26 +73,35 @@ def _season(values: Mapping[str, Any]) -> dict[str, str]:
 
     What it names so is another member's text, so no longer than a name, and nothing that a screen would obey.
     """
-    season = {_printable(group): indices for group, indices in values["season"].items()}
+    season = values["season"]
     cells = [(i, m, group) for group, indices in season.items() for m, i in enumerate(indices, 1)]
     low, high = min(cells, key=lambda cell: cell[0]), max(cells, key=lambda cell: cell[0])
-    said = {"series": _printable(values["series"]), "low": _index(low), "high": _index(high), "by": ""}
-    if len(season) > 1:
-        more = len(season) - MOST_GROUPS
-        groups = listed(list(season)[:MOST_GROUPS]) + (_(" and {count} more", count=more) if more > 0 else "")
-        by = values.get("by")
-        said["by"] = (
-            _(", by {column} ({groups})", column=_printable(by), groups=groups)
-            if by
-            else _(", by group ({groups})", groups=groups)
-        )
-        said["low"], said["high"] = _index(low, low[2]), _index(high, high[2])
-    return said
+    by, grouped = values.get("by"), len(season) > 1
+    if not grouped:
+        said = ""
+    elif by:
+        said = _(", by {column}", column=_printable(by))
+    else:
+        said = _(", by group ({groups})", groups=_names(list(season)))
+    return {
+        "series": _names(values["series"]),
+        "by": said,
+        "low": _index(low, grouped),
+        "high": _index(high, grouped),
+    }
 
 
-def _index(cell: tuple[float, int, str], group: str = "") -> str:
-    where = listed(filter(None, (word("month", str(cell[1])), group)))
-    return _("{index} ({where})", index=f"{cell[0]:g}", where=where)
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return listed(map(_printable, names[:MOST_NAMES])) + (
+        _(" and {count} more", count=more) if more > 0 else ""
+    )
+
+
+def _index(cell: tuple[float, int, str], grouped: bool) -> str:
+    index, month, group = cell
+    where = [word("month", str(month)), *([_printable(group)] if grouped else [])]
+    return _("{index} ({where})", index=f"{index:g}", where=listed(where))
 
 
 def _printable(text: str, most: int = 40) -> str:

@@ -76,7 +76,7 @@ def test_a_study_with_histories_and_its_served_scores(kit, tmp_path, capsys):
     }
     # What the tax office divides by is read at the hub, and by the bank before it approves a model.
     (told,) = run.results.institutions["tax"].seasons
-    assert told == {"series": "sales", "season": {"other": SEASON}}
+    assert told == {"series": ["sales"], "season": {"other": SEASON}}
     line = "tax: divides sales by published indices of the season: 0.8 (February) to 1.2 (January)"
     assert line in render(run.results) and not run.results.institutions["alfa"].seasons
     alfa = run.nodes["alfa"]

@@ -85,14 +85,14 @@ def test_published_seasons_are_a_short_line_and_json_has_the_numbers():
     year = [1.2, 0.8, *[1.0] * 10]
     season = {"farming": [0.7, 1.3, *[1.0] * 10], "other": year}
     notes = (
-        Finding("season_stated", {"series": "sales", "season": season, "by": "sector"}),
-        Finding("season_stated", {"series": "load", "season": {"other": year}, "by": "sector"}),
+        Finding("season_stated", {"series": ["sales", "orders"], "season": season, "by": "sector"}),
+        Finding("season_stated", {"series": ["load"], "season": {"other": year}, "by": "sector"}),
     )
     check = found(line("tax", notes=notes))
     text = " ".join(shown(check).split())
     assert (
-        "tax: divides sales by published indices of the season, by sector (farming, other): 0.7 (January, farming) to "
-        "1.3 (February, farming)" in text
+        "tax: divides sales, orders by published indices of the season, by sector: 0.7 (January, farming) to 1.3 "
+        "(February, farming)" in text
     )
     assert "load by published indices of the season: 0.8 (February) to 1.2 (January)" in text
     said = next(i for i in plain(check)["institutions"] if i["name"] == "tax")["notes"]
