@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fedrisk.cli.output import out, plain_table, tell
+from fedrisk.findings import Finding
 from fedrisk.language import _
 from fedrisk.language import about as of_label
 from fedrisk.language_patterns import retold
@@ -71,6 +72,7 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
     bits: most that one answer, or one month of an index, tells of an enterprise, all its sums of points and the ages of
     records together; bits_of_a_sum and bits_of_ages: of these alone. None of what gives no points.
     """
+    from fedrisk.clients.stated_seasons import stated_seasons
     from fedrisk.models.told_bits import ages_rule, told_bits
 
     columns = [
@@ -87,6 +89,7 @@ def about(node: "Node", part: "ModelPart", state: "State", against: Sequence[str
         "attempt": part.attempt,
         "fresh_days": part.fresh_days,
         "columns": columns,
+        "seasons": stated_seasons(node, part.attempt),
         "given": None if part.given is None else sorted(set(part.given[1])),
         "values": part.values,
         "themes": [one.name for one in part.sums],
@@ -161,7 +164,7 @@ def show(node: "Node", part: "ModelPart", state: "State", content: Mapping[str, 
                 "told: how far from blindly (0 %) to surely (100 %) a score tells its bin, by the card's form alone"
             )
         )
-    for line in _what_it_tells(part, content):
+    for line in (*_seasons(content), *_what_it_tells(part, content)):
         tell(line)
     for change in content["history"]:
         used = _(" as {as_}", as_=change["as"]) if change["as"] else ""
@@ -192,6 +195,14 @@ def _show_warning(part: "ModelPart", missing: tuple[str, float] | None) -> None:
             tell(warning_line(part.warning))
     elif missing is not None:
         tell(missing_line(*missing), "yellow")
+
+
+def _seasons(content: Mapping[str, Any]) -> list[str]:
+    """Published seasonal indices that members of the model's study stated, theirs and this institution's."""
+    from fedrisk.report.words import sentence
+
+    said = [(name, one) for name, each in (content["seasons"] or {}).items() for one in each]
+    return [f"{name}: {sentence(Finding('season_stated', one))}" for name, one in said]
 
 
 def _what_it_tells(part: "ModelPart", content: Mapping[str, Any]) -> list[str]:

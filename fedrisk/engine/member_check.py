@@ -32,7 +32,7 @@ from fedrisk.data.dictionary_rules import ROW_NUMBER
 from fedrisk.data.table import Table, examine_table
 from fedrisk.errors import FedriskError
 from fedrisk.findings import Finding
-from fedrisk.protocol.statements import Statement
+from fedrisk.protocol.statements import Statement, seasons_of
 from fedrisk.recipe import Brought, Recipe
 from fedrisk.study import Study
 from fedrisk.study_members import HOLDING
@@ -110,7 +110,16 @@ def look(study: Study, recipe: Recipe, node: Node, research_seed: int | None) ->
                 study, node, found.rows, _labelled(study, recipe, found), found.brought, None
             )
         )
+    found.notes += _seasons(found)
     return found
+
+
+def _seasons(found: Looked) -> list[Finding]:
+    """Published seasonal indices that the institution states to all, with its column of groups."""
+    histories = found.node.institution.histories
+    by = None if histories is None else histories.season_column
+    said = () if found.statement is None else seasons_of(found.statement)
+    return [Finding("season_stated", {**one, "by": by}) for one in said]
 
 
 def _serving_notes(found: Looked, study: Study) -> list[Finding]:

@@ -4,6 +4,7 @@ The hub relays the statements in the first part of the common view. Each member 
 all confirm the same view to each other: so nobody's statement can be changed on the way.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -192,6 +193,20 @@ def same_rules(study: Study, statements: Statements) -> None:
 
 def _said(rule: HistoryRule | None) -> str:
     return "" if rule is None else rule.digest
+
+
+def seasons_of(statement: Statement) -> tuple[dict[str, Any], ...]:
+    """Seasonal indices by which a member divides months, as it states them: ``season`` by group, ``series`` with it.
+
+    The names of series with the same indices stand together, each once. The column of groups is not stated.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for rule in statement.computed.values():
+        if rule.season is not None:
+            season = {group: list(indices) for group, indices in rule.season.items()}
+            said = found.setdefault(json.dumps(season), {"series": [], "season": season})
+            said["series"] += [] if rule.series in said["series"] else [rule.series]
+    return tuple(found.values())
 
 
 def same_labels(study: Study, statements: Statements) -> None:

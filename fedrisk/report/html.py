@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fedrisk.releases.statistics import UNKNOWN
 from fedrisk.report.display import for_people
-from fedrisk.report.operator import operator_page, selection
+from fedrisk.report.operator import operator_page, seasons, selection
 from fedrisk.report.page import render_page, write_page
 from fedrisk.report.plain_privacy import mu_words, price_of
 from fedrisk.report.statistics_view import category_words, figures_of, view
@@ -38,6 +38,7 @@ def render(results: Results, begun: str | None = None) -> str:
         privacy=privacy_words(results),
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
         selection=selection(results),
+        seasons=seasons(results),
         open=OPEN_ROWS,
         unknown=category_words(UNKNOWN),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from fedrisk.analysis import curves
 from fedrisk.analysis.score_counts import counts_of
+from fedrisk.findings import Finding
 from fedrisk.language import _, language, listed
 from fedrisk.report import card_view, plots
 from fedrisk.report.display import for_people
@@ -79,6 +80,7 @@ def operator_page(results: Results, begun: str | None = None) -> str:
         spends=[{**s, "mu": price_of(s["mu"])} for s in by_price(results.spends)],
         seen=seen(results),
         selection=selection(results),
+        seasons=seasons(results),
         **warnings_view(results),
     )
 
@@ -206,6 +208,15 @@ def selection(results: Results) -> list[tuple[str, dict[str, Any]]]:
             found.setdefault(said, []).append(name)
     keys = ("horizon", "selection", "label", "meaning")
     return [(listed(names), dict(zip(keys, said, strict=True))) for said, names in found.items()]
+
+
+def seasons(results: Results) -> list[str]:
+    """Published seasonal indices that institutions state, a line each."""
+    return [
+        f"{name}: {sentence(Finding('season_stated', one))}"
+        for name, facts in results.institutions.items()
+        for one in facts.seasons
+    ]
 
 
 def label_words(label: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,13 +5,13 @@ as it is, so that an entry of another version stays readable.
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from fedrisk.findings import Finding
-from fedrisk.language import _, of_kind
+from fedrisk.language import _, listed, of_kind
 from fedrisk.language_patterns import retold
 from fedrisk.recipe import Cell
 
@@ -57,9 +57,55 @@ def sentence(finding: Finding) -> str:
     for name in ("reason", "reasons", "state", "source"):
         if isinstance(values.get(name), str):
             values[name] = retold(values[name])
+    if finding.code == "season_stated":
+        values = _season(values)
     if "chance" in values:
         values["chance"] = _chance(float(values["chance"]))
     return word("finding", finding.code, **values)
+
+
+MOST_NAMES = 6
+"""Series, or groups of enterprises, that a sentence names."""
+
+
+def _season(values: Mapping[str, Any]) -> dict[str, str]:
+    """Series, groups, and lowest and highest index with its month, of indices that a member states.
+
+    What it names so is another member's text, so no longer than a name, and nothing that a screen would obey.
+    """
+    season = values["season"]
+    cells = [(i, m, group) for group, indices in season.items() for m, i in enumerate(indices, 1)]
+    low, high = min(cells, key=lambda cell: cell[0]), max(cells, key=lambda cell: cell[0])
+    by, grouped = values.get("by"), len(season) > 1
+    if not grouped:
+        said = ""
+    elif by:
+        said = _(", by {column}", column=_printable(by))
+    else:
+        said = _(", by group ({groups})", groups=_names(list(season)))
+    return {
+        "series": _names(values["series"]),
+        "by": said,
+        "low": _index(low, grouped),
+        "high": _index(high, grouped),
+    }
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return listed(map(_printable, names[:MOST_NAMES])) + (
+        _(" and {count} more", count=more) if more > 0 else ""
+    )
+
+
+def _index(cell: tuple[float, int, str], grouped: bool) -> str:
+    index, month, group = cell
+    where = [word("month", str(month)), *([_printable(group)] if grouped else [])]
+    return _("{index} ({where})", index=f"{index:g}", where=listed(where))
+
+
+def _printable(text: str, most: int = 40) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:most])
 
 
 def _chance(value: float) -> str:

@@ -80,6 +80,7 @@ class InstitutionFacts:
     """What an institution said of itself when it agreed.
 
     budget_left: epsilon left to it at the study's delta, ``before`` the study and ``after`` it, rounded down to tenths.
+    seasons: published seasonal indices by which it divides months (protocol/statements.seasons_of).
     """
 
     role: str
@@ -88,6 +89,7 @@ class InstitutionFacts:
     scores: str | None = None
     budget_left: dict[str, float] | None = None
     meanings: dict[str, dict[str, Any]] | None = None
+    seasons: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

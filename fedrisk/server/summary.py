@@ -12,6 +12,7 @@ from fedrisk.findings import Finding
 from fedrisk.metrics import Metrics, auc_standard_error, calibration_fit, from_histogram
 from fedrisk.models.warning_point import WarningPoint
 from fedrisk.privacy.accounting import LABEL_IN_COUNTS, LABEL_IN_VECTORS, epsilon_by_relation
+from fedrisk.protocol.statements import seasons_of
 from fedrisk.recipe import Section
 from fedrisk.releases.budget import total_mu
 from fedrisk.server.outcome import Counts, HubSession, Outcome
@@ -237,5 +238,6 @@ def _institutions(roster: Roster) -> dict[str, InstitutionFacts]:
             scores=statement.scores if has_table else None,
             budget_left=said.get("budget_left"),
             meanings=said.get("meanings"),
+            seasons=seasons_of(statement),
         )
     return out

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedrisk.cli.model_screen import about, show
 from fedrisk.clients.node import Node
 from fedrisk.models.scorecard import Scorecard
+from fedrisk.report.html import render
 from fedrisk.serving import registry
 from fedrisk.serving.asking import Asking
 from fedrisk.serving.bank import BankService
@@ -60,7 +62,7 @@ def with_turnover(made):
     made.write("alfa")
 
 
-def test_a_study_with_histories_and_its_served_scores(kit, tmp_path):
+def test_a_study_with_histories_and_its_served_scores(kit, tmp_path, capsys):
     made = kit.build(tmp_path, ("alfa",), ("tax",), enterprises=900, policy={"serving": SERVING})
     with_histories(made)
     with_turnover(made)
@@ -72,6 +74,17 @@ def test_a_study_with_histories_and_its_served_scores(kit, tmp_path):
         "sales_level": "decreasing",
         "sales_gaps": "increasing",
     }
+    # What the tax office divides by is read at the hub, and by the bank before it approves a model.
+    (told,) = run.results.institutions["tax"].seasons
+    assert told == {"series": ["sales"], "season": {"other": SEASON}}
+    line = "tax: divides sales by published indices of the season: 0.8 (February) to 1.2 (January)"
+    assert line in render(run.results) and not run.results.institutions["alfa"].seasons
+    alfa = run.nodes["alfa"]
+    (seen,) = alfa.store.models.parts()
+    content = about(alfa, seen, alfa.store.models.state(seen.model), [])
+    assert content["seasons"] == {"tax": (told,)}
+    show(alfa, seen, alfa.store.models.state(seen.model), {**content, "by_form": []})
+    assert line in capsys.readouterr().out
     approve_all(run)
     (part,) = run.nodes["tax"].store.models.parts()
     assert part.computed == {name: rule.digest for name, rule in stated.computed.items()}

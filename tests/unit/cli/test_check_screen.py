@@ -81,6 +81,24 @@ def test_findings_of_columns_are_folded_and_told_with_their_figures():
     assert shown(found(line("bank", asked=asked)), verbose=True).count("98 in 100 values") == 9
 
 
+def test_published_seasons_are_a_short_line_and_json_has_the_numbers():
+    year = [1.2, 0.8, *[1.0] * 10]
+    season = {"farming": [0.7, 1.3, *[1.0] * 10], "other": year}
+    notes = (
+        Finding("season_stated", {"series": ["sales", "orders"], "season": season, "by": "sector"}),
+        Finding("season_stated", {"series": ["load"], "season": {"other": year}, "by": "sector"}),
+    )
+    check = found(line("tax", notes=notes))
+    text = " ".join(shown(check).split())
+    assert (
+        "tax: divides sales, orders by published indices of the season, by sector: 0.7 (January, farming) to 1.3 "
+        "(February, farming)" in text
+    )
+    assert "load by published indices of the season: 0.8 (February) to 1.2 (January)" in text
+    said = next(i for i in plain(check)["institutions"] if i["name"] == "tax")["notes"]
+    assert [n["values"]["season"] for n in said] == [season, {"other": year}]
+
+
 def test_the_owner_sees_rows_and_values_and_json_has_neither():
     code = Finding("code_inside", {"column": "b", "value": "-999", "rows": 4})
     labels = Labels(labelled=1000, positive=120)

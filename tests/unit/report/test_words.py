@@ -13,6 +13,7 @@ from fedrisk.audit.crosscheck import Disagreement
 from fedrisk.clients.app import SHARED
 from fedrisk.data.features import Feature
 from fedrisk.findings import Finding
+from fedrisk.language import speaking
 from fedrisk.privacy.policy import Policy
 from fedrisk.recipes import RECIPES, study_from
 from fedrisk.report.words import _table, cell, sentence, word
@@ -253,3 +254,18 @@ def test_cells():
     assert cell("learning_rate") == "learning rate"
     assert cell("bank.use") == "bank.use"
     assert cell(Finding("no_noise")) == "none"
+
+
+def test_what_others_call_series_and_groups_is_a_short_printable_line():
+    """Names are another member's text: no escape of a terminal, no second line, no page of them."""
+    season = {f"g{k:02d}\x1b[31m\n" + "x" * 99: [1.0] * 12 for k in range(9)}
+    text = sentence(Finding("season_stated", {"series": ["s\ra\x07"], "season": season}))
+    assert text.isprintable() and len(text) < 500
+    assert (
+        text.startswith("divides s a  by published") and ", by group (g00" in text and " and 3 more)" in text
+    )
+    with speaking("zh"):
+        year = {"other": [0.82, *[1.0] * 10, 1.21]}
+        assert "最低0.82（1月），最高1.21（12月）" in sentence(
+            Finding("season_stated", {"series": ["开票额"], "season": year})
+        )
