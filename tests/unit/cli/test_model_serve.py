@@ -78,7 +78,7 @@ def test_a_bank_serves_over_tls_without_a_hub(
             context = ssl.create_default_context(cafile=str(pem[0]))
             with urllib.request.urlopen(asked, context=context, timeout=60) as found:
                 (answer,) = json.loads(found.read())["answers"]
-            assert answer["score"] == study["score"]
+            assert answer["score"] == study["score"], answer
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
