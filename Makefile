@@ -48,8 +48,9 @@ types: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+# Three workers on two cores: tests wait for processes of their own a fifth of the time.
 unit: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Every message of whole studies, mangled in more than ten thousand ways; a sample of it is part of the tests.
 mangle: install
