@@ -4,9 +4,9 @@ Every signature of Ed25519 that fedrisk takes is verified here. libsodium (Denis
 time of OpenSSL, and is here for alignment already. Where it is not there, OpenSSL verifies, and also the first
 signatures of a process, most of which verify few: to load libsodium takes longer than that. Members may have different
 libraries, and take the same signatures: keys and points of small order, of which OpenSSL takes some, are refused before
-either is asked (`elliptic.weak_points`); their owner could deny afterwards what it signed. For all
-else both check the equation without the cofactor, as RFC 8032 allows (seen with libsodium 1.0.18 and OpenSSL 4.0). One
-that checked it with the cofactor would take more signatures, which the owner of the key alone can make.
+either is asked (`elliptic.weak_points`); their owner could deny afterwards what it signed. For all else both check the
+equation without the cofactor, as RFC 8032 allows (seen with libsodium 1.0.18 and OpenSSL 4.0). One that checked it with
+the cofactor would take more signatures, which the owner of the key alone can make.
 
 The interpreter is held during a call: one of 50 microseconds that lets go of it waits for its turn afterwards
 (`elliptic.libsodium`).
